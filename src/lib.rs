@@ -1,1 +1,4 @@
+//! Link: the backend where people and AI agents work together as equals.
 
+pub mod agents;
+pub mod domain;
