@@ -1,5 +1,19 @@
 //! The pure core: state machines as values. Nothing here does I/O, reads a clock or makes an id.
+//!
+//! `Model` is what an actor hosts: it decides commands into events and folds events into state.
 
+pub mod agent;
+pub mod conversation;
+pub mod event;
 pub mod failure;
 pub mod ids;
+pub mod model;
+pub mod permission;
+pub mod principal;
+pub mod project;
+pub mod rejection;
 pub mod run;
+pub mod session;
+pub mod task;
+pub mod text;
+pub mod workspace;

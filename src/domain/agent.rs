@@ -1,0 +1,232 @@
+//! An agent as a member of the workspace, with the servers that run it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    event::AgentEvent,
+    ids::{AgentId, InstanceId, Subject},
+    rejection::Rejection,
+    text::{Label, Title},
+};
+
+/// How an agent is driven.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RuntimeKind {
+    /// A Penguin server, over HTTP.
+    #[default]
+    Penguin,
+    /// A script in Link's own process: for tests and the demo.
+    Scripted,
+}
+
+/// Whether a person wants the agent to take work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Availability {
+    /// It takes work.
+    #[default]
+    Active,
+    /// It takes no new work for now.
+    Paused,
+    /// It finishes what it has and takes no more.
+    Draining,
+    /// It never works again; its history stays.
+    Retired,
+}
+
+/// What others see of an agent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentStatus {
+    /// It could take work.
+    #[default]
+    Idle,
+    /// At least one attempt runs.
+    Working,
+    /// A person paused it.
+    Paused,
+    /// It finishes its work and takes no more.
+    Draining,
+    /// None of its servers answers.
+    Offline,
+    /// It is gone.
+    Retired,
+}
+
+/// The most instances of one agent.
+pub const INSTANCES_MAX: usize = 64;
+/// The most attempts that one instance may be given at the same time.
+pub const SLOTS_MAX: u32 = 64;
+
+/// The state of an agent.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Agent {
+    exists: bool,
+    availability: Availability,
+    instances: BTreeMap<InstanceId, Pulse>,
+}
+
+/// What the last probe of an instance said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Pulse {
+    healthy: Option<bool>,
+    boot: Option<String>,
+}
+
+/// What can be asked of an agent.
+#[derive(Clone, Debug)]
+pub enum AgentCommand {
+    /// Let it join.
+    Register {
+        /// Its name.
+        name: Title,
+        /// How it is driven.
+        runtime: RuntimeKind,
+        /// What it is good at.
+        skills: BTreeSet<Label>,
+        /// Most attempts at the same time.
+        max_concurrency: u32,
+        /// Its first servers.
+        instances: Vec<NewInstance>,
+    },
+    /// Change fields.
+    Update {
+        /// The new name.
+        name: Option<Title>,
+        /// The new skills.
+        skills: Option<BTreeSet<Label>>,
+        /// The new bound.
+        max_concurrency: Option<u32>,
+    },
+    /// Say whether it takes work.
+    Want(Availability),
+    /// Add a server.
+    AddInstance(NewInstance),
+    /// Remove a server.
+    RemoveInstance(InstanceId),
+    /// What a probe learned.
+    Probed {
+        /// Of which server.
+        instance: InstanceId,
+        /// Whether it answered.
+        healthy: bool,
+        /// Its boot id.
+        boot: Option<String>,
+        /// Why not.
+        cause: Option<String>,
+    },
+}
+
+/// A server to add.
+#[derive(Clone, Debug)]
+pub struct NewInstance {
+    /// Its id.
+    pub id: InstanceId,
+    /// Where it is.
+    pub url: String,
+    /// The model to ask for.
+    pub model: Option<String>,
+    /// Attempts at the same time.
+    pub slots: u32,
+    /// Model turns of one attempt.
+    pub turns_max: u32,
+}
+
+impl Agent {
+    /// Decides a command.
+    pub fn decide(&self, id: AgentId, command: AgentCommand) -> Result<Vec<AgentEvent>, Rejection> {
+        use AgentCommand as C;
+        if let C::Register { name, runtime, skills, max_concurrency, instances } = command {
+            if self.exists {
+                return Err(Rejection::Exists(Subject::Agent(id)));
+            }
+            must_be_bounded("max_concurrency", max_concurrency, SLOTS_MAX * 4)?;
+            if instances.len() > INSTANCES_MAX {
+                return Err(too_many_instances());
+            }
+            let mut events = vec![AgentEvent::Registered { name, runtime, skills, max_concurrency }];
+            for instance in instances {
+                events.push(added(instance)?);
+            }
+            return Ok(events);
+        }
+        if !self.exists {
+            return Err(Rejection::NotFound("agent"));
+        }
+        if self.availability == Availability::Retired && !matches!(command, C::Probed { .. }) {
+            return Err(Rejection::Busy("the agent is retired"));
+        }
+        match command {
+            C::Register { .. } => unreachable!("handled above"),
+            C::Update { name: None, skills: None, max_concurrency: None } => Ok(vec![]),
+            C::Update { name, skills, max_concurrency } => {
+                if let Some(bound) = max_concurrency {
+                    must_be_bounded("max_concurrency", bound, SLOTS_MAX * 4)?;
+                }
+                Ok(vec![AgentEvent::Updated { name, skills, max_concurrency }])
+            }
+            C::Want(wanted) if wanted == self.availability => Ok(vec![]),
+            C::Want(wanted) => Ok(vec![AgentEvent::Availability { wanted }]),
+            C::AddInstance(_) if self.instances.len() >= INSTANCES_MAX => Err(too_many_instances()),
+            C::AddInstance(instance) => Ok(vec![added(instance)?]),
+            C::RemoveInstance(instance) if !self.instances.contains_key(&instance) => {
+                Err(Rejection::NotFound("instance"))
+            }
+            C::RemoveInstance(instance) => Ok(vec![AgentEvent::InstanceRemoved { instance }]),
+            C::Probed { instance, healthy, boot, cause } => {
+                let Some(before) = self.instances.get(&instance) else { return Ok(vec![]) };
+                // A silent server keeps its last boot id: only an answer can tell a new one.
+                let same_boot = !healthy || before.boot == boot;
+                if before.healthy == Some(healthy) && same_boot {
+                    return Ok(vec![]);
+                }
+                Ok(vec![AgentEvent::InstanceProbed { instance, healthy, boot, cause }])
+            }
+        }
+    }
+
+    /// Changes the state.
+    pub fn apply(&mut self, event: &AgentEvent) {
+        match event {
+            AgentEvent::Registered { .. } => self.exists = true,
+            AgentEvent::Updated { .. } | AgentEvent::Status { .. } => {}
+            AgentEvent::Availability { wanted } => self.availability = *wanted,
+            AgentEvent::InstanceAdded { instance, .. } => {
+                self.instances.insert(*instance, Pulse::default());
+            }
+            AgentEvent::InstanceRemoved { instance } => {
+                self.instances.remove(instance);
+            }
+            AgentEvent::InstanceProbed { instance, healthy, boot, .. } => {
+                if let Some(pulse) = self.instances.get_mut(instance) {
+                    pulse.healthy = Some(*healthy);
+                    if boot.is_some() {
+                        pulse.boot.clone_from(boot);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn added(new: NewInstance) -> Result<AgentEvent, Rejection> {
+    must_be_bounded("slots", new.slots, SLOTS_MAX)?;
+    must_be_bounded("turns_max", new.turns_max, 10_000)?;
+    let NewInstance { id, url, model, slots, turns_max } = new;
+    Ok(AgentEvent::InstanceAdded { instance: id, url, model, slots, turns_max })
+}
+
+fn must_be_bounded(path: &'static str, value: u32, max: u32) -> Result<(), Rejection> {
+    if (1..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(Rejection::Invalid { path, message: format!("must be 1 to {max}") })
+}
+
+fn too_many_instances() -> Rejection {
+    Rejection::Invalid { path: "instances", message: format!("at most {INSTANCES_MAX} instances") }
+}

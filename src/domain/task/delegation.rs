@@ -1,0 +1,303 @@
+//! A delegation's life as people see it: asked for, queued, stopped, answered, reviewed.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::{event::TaskEvent, failure::FailureClass, ids::*, principal::Principal, text::Prose};
+
+use super::*;
+
+impl Task {
+    pub(super) fn delegate(&self, cx: Circumstance, new: NewDelegation) -> Result<Vec<TaskEvent>, Rejection> {
+        if self.delegation.is_some() {
+            return Err(Rejection::Busy("the task has an open delegation already"));
+        }
+        let mut events = vec![];
+        match self.status {
+            TaskStatus::Ready | TaskStatus::InProgress => {}
+            // Giving it to an agent is the triage.
+            TaskStatus::Backlog => events.push(self.transitioned(TaskStatus::Ready, "delegated")),
+            TaskStatus::Blocked => return Err(Rejection::Busy("the task waits for other tasks")),
+            from => {
+                return Err(Rejection::Transition {
+                    what: "the task",
+                    from: from.to_string(),
+                    to: "a delegation; reopen it first".into(),
+                });
+            }
+        }
+        events.push(TaskEvent::DelegationQueued {
+            delegation: new.id,
+            agent: new.agent,
+            instructions: new.instructions,
+            delegator: cx.by,
+            review: new.review,
+            not_before: None,
+            tries: 0,
+            round: 0,
+            reason: QueueReason::Created,
+        });
+        Ok(events)
+    }
+
+    pub(super) fn cancel(&self, id: DelegationId, reason: String) -> Result<Vec<TaskEvent>, Rejection> {
+        if matches!(self.ended.get(&id), Some(DelegationStatus::Cancelled)) {
+            return Ok(vec![]);
+        }
+        let open = self.open_delegation(id)?;
+        let mut events = self.cancel_events(open, &reason);
+        if open.attempt.is_none() {
+            events.extend(self.released("the delegation was cancelled"));
+        }
+        Ok(events)
+    }
+
+    /// Without a running attempt a cancel is immediate; with one, the agent is told first.
+    pub(super) fn cancel_events(&self, open: &Delegation, reason: &str) -> Vec<TaskEvent> {
+        let reason = reason.to_owned();
+        match (open.attempt, open.status) {
+            (Some(_), DelegationStatus::Cancelling) => vec![],
+            (Some(_), _) => {
+                let mut events = self.closed_interrupts("the delegation is being cancelled");
+                events.push(TaskEvent::DelegationCancelling { delegation: open.id, reason });
+                events
+            }
+            (None, _) => vec![TaskEvent::DelegationCancelled { delegation: open.id, reason }],
+        }
+    }
+
+    pub(super) fn pause(&self, id: DelegationId) -> Result<Vec<TaskEvent>, Rejection> {
+        use DelegationStatus as D;
+        let open = self.open_delegation(id)?;
+        match open.status {
+            D::Paused => Ok(vec![]),
+            D::Queued | D::Dispatching | D::Running | D::Awaiting => {
+                let mut events = self.superseded("the delegation was paused");
+                events.push(TaskEvent::DelegationPaused { delegation: id });
+                Ok(events)
+            }
+            from => Err(no_step(from, "paused")),
+        }
+    }
+
+    pub(super) fn resume(&self, id: DelegationId) -> Result<Vec<TaskEvent>, Rejection> {
+        use DelegationStatus as D;
+        let open = self.open_delegation(id)?;
+        match open.status {
+            D::Queued => Ok(vec![]),
+            D::Paused | D::Escalated => Ok(vec![requeued(open, QueueReason::Resumed, None)]),
+            from => Err(no_step(from, "queued")),
+        }
+    }
+
+    pub(super) fn reassign(&self, id: DelegationId, agent: AgentId) -> Result<Vec<TaskEvent>, Rejection> {
+        use DelegationStatus as D;
+        let open = self.open_delegation(id)?;
+        match open.status {
+            D::Queued | D::Dispatching | D::Running | D::Awaiting | D::Paused | D::Escalated => {
+                let mut events = self.superseded("the delegation went to another agent");
+                let mut queued = requeued(open, QueueReason::Reassigned, None);
+                if let TaskEvent::DelegationQueued { agent: to, .. } = &mut queued {
+                    *to = Some(agent);
+                }
+                events.push(queued);
+                Ok(events)
+            }
+            from => Err(no_step(from, "another agent")),
+        }
+    }
+
+    pub(super) fn review(
+        &self,
+        cx: Circumstance,
+        id: DelegationId,
+        verdict: Verdict,
+        comment: Prose,
+    ) -> Result<Vec<TaskEvent>, Rejection> {
+        let open = self.open_delegation(id)?;
+        if open.status != DelegationStatus::Reviewing {
+            return Err(no_step(open.status, "reviewed"));
+        }
+        if cx.by.user().is_none() {
+            return Err(Rejection::Forbidden("only a person can review the work of an agent"));
+        }
+        if open.review.by == Reviewers::Others && cx.by == open.delegator {
+            return Err(Rejection::Forbidden("whoever delegated the work cannot review it: ask another member"));
+        }
+        if verdict == Verdict::Approve && open.approvals.contains(&cx.by) {
+            return Ok(vec![]);
+        }
+        let mut events =
+            vec![TaskEvent::DelegationReviewed { delegation: id, reviewer: cx.by, verdict, comment: comment.clone() }];
+        match verdict {
+            Verdict::Approve if open.approvals.len() + 1 < usize::from(open.review.approvals) => {}
+            Verdict::Approve => {
+                events.push(TaskEvent::DelegationCompleted { delegation: id });
+                events.extend(self.brought_to(TaskStatus::Done, "approved"));
+            }
+            Verdict::RequestChanges if open.round + 1 > ROUNDS_MAX => {
+                events.push(escalated(id, format!("{ROUNDS_MAX} rounds of changes were not enough")));
+            }
+            Verdict::RequestChanges => {
+                events.push(with_changes(open, &comment));
+                events.extend(self.brought_to(TaskStatus::InProgress, "changes requested"));
+            }
+            Verdict::Reject => {
+                events.push(TaskEvent::DelegationFailed { delegation: id, reason: "rejected in review".into() });
+                events.extend(self.released("the work was rejected"));
+            }
+        }
+        Ok(events)
+    }
+
+    /// What follows when an attempt ended without a result.
+    pub(super) fn recover(
+        &self,
+        open: &Delegation,
+        now: DateTime<Utc>,
+        class: FailureClass,
+        message: &str,
+    ) -> Vec<TaskEvent> {
+        let mut events = vec![TaskEvent::DelegationRecovering { delegation: open.id, class }];
+        if class.retryable() && open.tries < TRIES_MAX {
+            events.push(requeued(open, QueueReason::Retry, Some(now + backoff(open.tries))));
+            return events;
+        }
+        let reason = if class.retryable() {
+            format!("{} attempts failed, the last one: {message}", open.tries)
+        } else {
+            message.to_owned()
+        };
+        events.push(escalated(open.id, reason));
+        if self.status == TaskStatus::InProgress {
+            events.push(self.transitioned(TaskStatus::AwaitingInput, "a person has to decide"));
+        }
+        events
+    }
+
+    /// The task is free again when its delegation ended without a result.
+    pub(super) fn released(&self, reason: &str) -> Option<TaskEvent> {
+        let held = matches!(self.status, TaskStatus::InProgress | TaskStatus::AwaitingInput | TaskStatus::InReview);
+        held.then(|| self.transitioned(TaskStatus::Ready, reason))
+    }
+
+    /// Fences the running attempt off, if there is one.
+    fn superseded(&self, reason: &str) -> Vec<TaskEvent> {
+        let Some(holder) = self.delegation.as_ref().and_then(|open| open.attempt) else { return vec![] };
+        let mut events = self.closed_interrupts(reason);
+        events.push(TaskEvent::AttemptSuperseded { attempt: holder.id });
+        if self.status == TaskStatus::AwaitingInput {
+            events.push(self.transitioned(TaskStatus::InProgress, reason));
+        }
+        events
+    }
+
+    pub(super) fn closed_interrupts(&self, reason: &str) -> Vec<TaskEvent> {
+        let open = self.delegation.iter().flat_map(|open| &open.interrupts);
+        open.filter(|(_, interrupt)| interrupt.answer.is_none())
+            .map(|(id, _)| TaskEvent::InterruptClosed { interrupt: *id, reason: reason.into() })
+            .collect()
+    }
+
+    pub(super) fn apply_delegation(&mut self, event: &TaskEvent) {
+        use DelegationStatus as D;
+        match event {
+            TaskEvent::DelegationQueued {
+                delegation,
+                agent,
+                instructions,
+                delegator,
+                review,
+                not_before,
+                tries,
+                round,
+                ..
+            } => {
+                self.delegation = Some(Delegation {
+                    id: *delegation,
+                    status: D::Queued,
+                    agent: *agent,
+                    instructions: instructions.clone(),
+                    delegator: *delegator,
+                    review: *review,
+                    round: *round,
+                    tries: *tries,
+                    not_before: *not_before,
+                    attempt: None,
+                    interrupts: Default::default(),
+                    approvals: vec![],
+                    evidence: vec![],
+                });
+            }
+            TaskEvent::DelegationRunning { .. } => self.set_status(D::Running),
+            TaskEvent::DelegationAwaiting { .. } => self.set_status(D::Awaiting),
+            TaskEvent::DelegationPaused { .. } => self.set_status(D::Paused),
+            TaskEvent::DelegationReviewing { .. } => self.set_status(D::Reviewing),
+            TaskEvent::DelegationEscalated { .. } => self.set_status(D::Escalated),
+            TaskEvent::DelegationCancelling { .. } => self.set_status(D::Cancelling),
+            TaskEvent::DelegationReviewed { reviewer, verdict: Verdict::Approve, .. } => {
+                if let Some(open) = &mut self.delegation {
+                    open.approvals.push(*reviewer);
+                }
+            }
+            TaskEvent::DelegationCompleted { delegation } => self.end(*delegation, D::Completed),
+            TaskEvent::DelegationCancelled { delegation, .. } => self.end(*delegation, D::Cancelled),
+            TaskEvent::DelegationFailed { delegation, .. } => self.end(*delegation, D::Failed),
+            // They tell what led to the state that the next event of the same commit sets.
+            _ => {}
+        }
+    }
+
+    fn set_status(&mut self, status: DelegationStatus) {
+        if let Some(open) = &mut self.delegation {
+            open.status = status;
+        }
+    }
+
+    fn end(&mut self, id: DelegationId, status: DelegationStatus) {
+        self.delegation = None;
+        self.ended.insert(id, status);
+    }
+}
+
+/// The same delegation in the queue again. A person's say gives it its tries back; nothing else does.
+fn requeued(open: &Delegation, reason: QueueReason, not_before: Option<DateTime<Utc>>) -> TaskEvent {
+    TaskEvent::DelegationQueued {
+        delegation: open.id,
+        agent: open.agent,
+        instructions: open.instructions.clone(),
+        delegator: open.delegator,
+        review: open.review,
+        not_before,
+        tries: if reason == QueueReason::Retry { open.tries } else { 0 },
+        round: open.round,
+        reason,
+    }
+}
+
+fn with_changes(open: &Delegation, comment: &Prose) -> TaskEvent {
+    let mut queued = requeued(open, QueueReason::ChangesRequested, None);
+    if let TaskEvent::DelegationQueued { instructions, round, .. } = &mut queued {
+        *round += 1;
+        *instructions = Prose::fitted(&format!("{}\n\nA reviewer asks for changes: {comment}", open.instructions));
+    }
+    queued
+}
+
+fn escalated(delegation: DelegationId, reason: String) -> TaskEvent {
+    let options = ["resume", "reassign", "cancel"].map(String::from).to_vec();
+    TaskEvent::DelegationEscalated { delegation, reason, options }
+}
+
+fn no_step(from: DelegationStatus, to: &str) -> Rejection {
+    Rejection::Transition { what: "the delegation", from: from.to_string(), to: to.into() }
+}
+
+/// Half a second, doubled with each try, at most half a minute.
+fn backoff(tries: u32) -> TimeDelta {
+    TimeDelta::milliseconds((250 << tries.min(7)).min(30_000))
+}
+
+/// Who may close a question is everybody but the agent that asked.
+pub(super) fn may_answer(by: Principal) -> bool {
+    by.user().is_some()
+}

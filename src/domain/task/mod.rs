@@ -1,0 +1,259 @@
+//! A task: its states, its delegations and its attempts (requirements 3.2, 3.3, 3.6).
+//!
+//! One open delegation at a time, one attempt holding it at a time, a fence that only rises. What other tasks
+//! mean for this one (gates) is decided by the workspace, which adds `task:ready` and the blocking transitions.
+
+mod attempt;
+mod delegation;
+mod lifecycle;
+mod types;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    event::TaskEvent,
+    ids::*,
+    principal::Principal,
+    rejection::Rejection,
+    run::{InterruptKind, Usage},
+};
+
+pub use attempt::Report;
+pub use types::*;
+
+/// What a command is decided under: who, when.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstance {
+    /// Who asks.
+    pub by: Principal,
+    /// When.
+    pub now: DateTime<Utc>,
+}
+
+/// The state of a task.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Task {
+    exists: bool,
+    status: TaskStatus,
+    title: String,
+    description: String,
+    assignee: Option<Principal>,
+    version: u64,
+    fence: u64,
+    delegation: Option<Delegation>,
+    /// Delegations that ended, so that a late report can be told from a wrong one.
+    ended: BTreeMap<DelegationId, DelegationStatus>,
+    /// Attempts of any age and whether their cancel was followed by a late result.
+    attempts: BTreeMap<AttemptId, AttemptState>,
+}
+
+/// One request to move the task forward with an agent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Delegation {
+    id: DelegationId,
+    status: DelegationStatus,
+    agent: Option<AgentId>,
+    instructions: super::text::Prose,
+    delegator: Principal,
+    review: Review,
+    round: u32,
+    tries: u32,
+    not_before: Option<DateTime<Utc>>,
+    attempt: Option<Holder>,
+    interrupts: BTreeMap<InterruptId, Interrupt>,
+    approvals: Vec<Principal>,
+    evidence: Vec<ArtifactId>,
+}
+
+/// The attempt that holds the delegation.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Holder {
+    id: AttemptId,
+    agent: AgentId,
+    fence: u64,
+    percent: Option<u8>,
+}
+
+/// What became of an attempt.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct AttemptState {
+    delegation: DelegationId,
+    open: bool,
+    usage: Usage,
+}
+
+/// A question and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interrupt {
+    /// The driver's name for it.
+    pub key: String,
+    /// What kind of answer is needed.
+    pub kind: InterruptKind,
+    /// The attempt that asked.
+    pub attempt: AttemptId,
+    /// The answer, once there is one.
+    pub answer: Option<serde_json::Value>,
+}
+
+/// What can be asked of a task.
+#[derive(Clone, Debug)]
+pub enum TaskCommand {
+    /// Make it.
+    Create(NewTask),
+    /// Change fields.
+    Update(TaskChange),
+    /// Move it to another state by hand.
+    Transition(TaskStatus),
+    /// Move its card within a column; and to another state, where the column is another.
+    Move {
+        /// The new state, if it changes.
+        status: Option<TaskStatus>,
+        /// The new sort key.
+        rank: String,
+    },
+    /// Let it wait for another task.
+    AddDependency {
+        /// For which.
+        depends_on: TaskId,
+        /// How.
+        gate: super::workspace::Gate,
+    },
+    /// No longer let it wait.
+    RemoveDependency {
+        /// For which.
+        depends_on: TaskId,
+    },
+    /// Give it to an agent.
+    Delegate(NewDelegation),
+    /// Stop the delegation.
+    Cancel {
+        /// Which.
+        delegation: DelegationId,
+        /// Why.
+        reason: String,
+    },
+    /// Stop the delegation for now.
+    Pause(DelegationId),
+    /// Queue a paused, escalated or failed delegation again.
+    Resume(DelegationId),
+    /// Give the open delegation to another agent.
+    Reassign {
+        /// Which.
+        delegation: DelegationId,
+        /// To whom.
+        agent: AgentId,
+    },
+    /// Answer a question.
+    Answer {
+        /// Of which delegation.
+        delegation: DelegationId,
+        /// Which question.
+        interrupt: InterruptId,
+        /// How.
+        answer: serde_json::Value,
+    },
+    /// Approve the work, or not.
+    Review {
+        /// Of which delegation.
+        delegation: DelegationId,
+        /// How.
+        verdict: Verdict,
+        /// Why.
+        comment: super::text::Prose,
+    },
+    /// Hand the queued delegation to an instance.
+    Dispatch {
+        /// Which.
+        delegation: DelegationId,
+        /// The new attempt.
+        attempt: AttemptId,
+        /// By whom.
+        agent: AgentId,
+        /// Where.
+        instance: InstanceId,
+        /// Why there.
+        route: Route,
+    },
+    /// Something that an attempt reports.
+    Report {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// The fence that it was started with.
+        fence: u64,
+        /// What.
+        report: Report,
+    },
+}
+
+impl Task {
+    /// Decides a command.
+    pub fn decide(&self, id: TaskId, cx: Circumstance, command: TaskCommand) -> Result<Vec<TaskEvent>, Rejection> {
+        use TaskCommand as C;
+        if let C::Create(new) = command {
+            return self.create(id, new);
+        }
+        if !self.exists {
+            return Err(Rejection::NotFound("task"));
+        }
+        match command {
+            C::Create(_) => unreachable!("handled above"),
+            C::Update(change) => self.update(change),
+            C::Transition(to) => self.transition(to),
+            C::Move { status, rank } => self.move_card(status, rank),
+            C::AddDependency { depends_on, gate } => Ok(vec![TaskEvent::DependencyAdded { depends_on, gate }]),
+            C::RemoveDependency { depends_on } => Ok(vec![TaskEvent::DependencyRemoved { depends_on }]),
+            C::Delegate(new) => self.delegate(cx, new),
+            C::Cancel { delegation, reason } => self.cancel(delegation, reason),
+            C::Pause(delegation) => self.pause(delegation),
+            C::Resume(delegation) => self.resume(delegation),
+            C::Reassign { delegation, agent } => self.reassign(delegation, agent),
+            C::Answer { delegation, interrupt, answer } => self.answer(cx, delegation, interrupt, answer),
+            C::Review { delegation, verdict, comment } => self.review(cx, delegation, verdict, comment),
+            C::Dispatch { delegation, attempt, agent, instance, route } => {
+                self.dispatch(cx, delegation, attempt, agent, instance, route)
+            }
+            C::Report { attempt, fence, report } => self.report(cx, attempt, fence, report),
+        }
+    }
+
+    /// Returns what the running attempt's driver has to know after a restart.
+    pub fn session_state(&self, attempt: AttemptId) -> Option<SessionState> {
+        let delegation = self.delegation.as_ref()?;
+        let holder = delegation.attempt.filter(|holder| holder.id == attempt)?;
+        Some(SessionState {
+            fence: holder.fence,
+            instructions: delegation.instructions.to_string(),
+            title: self.title.clone(),
+            description: self.description.clone(),
+            cancelling: delegation.status == DelegationStatus::Cancelling,
+            interrupts: delegation.interrupts.clone(),
+            delegator: delegation.delegator,
+        })
+    }
+
+    fn open_delegation(&self, id: DelegationId) -> Result<&Delegation, Rejection> {
+        match &self.delegation {
+            Some(open) if open.id == id => Ok(open),
+            _ => match self.ended.get(&id) {
+                Some(status) => Err(Rejection::Transition {
+                    what: "a delegation that has ended",
+                    from: status.name().into(),
+                    to: "anything".into(),
+                }),
+                None => Err(Rejection::NotFound("delegation")),
+            },
+        }
+    }
+
+    fn transitioned(&self, to: TaskStatus, reason: &str) -> TaskEvent {
+        TaskEvent::Transitioned { from: self.status, to, reason: reason.into() }
+    }
+
+    /// The transition that brings the task to `to`, or nothing when it is there.
+    fn brought_to(&self, to: TaskStatus, reason: &str) -> Option<TaskEvent> {
+        (self.status != to).then(|| self.transitioned(to, reason))
+    }
+}

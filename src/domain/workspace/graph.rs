@@ -1,0 +1,226 @@
+//! Which task waits for which, and what opens when one is done.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    event::TaskEvent,
+    ids::{ProjectId, TaskId},
+    rejection::Rejection,
+    task::TaskStatus,
+};
+
+/// How one task depends on another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Gate {
+    /// The other one must be done.
+    #[default]
+    Blocks,
+    /// The other one must be done or in review.
+    ReviewReadyOk,
+    /// They belong together; neither waits.
+    Relates,
+    /// They are the same; neither waits.
+    Duplicates,
+}
+
+impl Gate {
+    fn closes(self) -> bool {
+        matches!(self, Self::Blocks | Self::ReviewReadyOk)
+    }
+
+    fn opened_by(self, status: TaskStatus) -> bool {
+        match self {
+            Self::Blocks => status == TaskStatus::Done,
+            Self::ReviewReadyOk => matches!(status, TaskStatus::Done | TaskStatus::InReview),
+            Self::Relates | Self::Duplicates => true,
+        }
+    }
+}
+
+/// The most tasks that one task can wait for.
+pub const DEPENDENCIES_MAX: usize = 200;
+
+/// All tasks of a workspace, as far as gates need them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Graph {
+    tasks: BTreeMap<TaskId, Node>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Node {
+    project: ProjectId,
+    status: TaskStatus,
+    delegated: bool,
+    gates: BTreeMap<TaskId, Gate>,
+    dependents: BTreeSet<TaskId>,
+}
+
+impl Graph {
+    pub(super) fn knows(&self, id: TaskId) -> bool {
+        self.tasks.contains_key(&id)
+    }
+
+    pub(super) fn project_of(&self, id: TaskId) -> Option<ProjectId> {
+        self.tasks.get(&id).map(|node| node.project)
+    }
+
+    /// Tells whether every gate of the task is open.
+    pub(super) fn is_open(&self, id: TaskId) -> bool {
+        self.tasks.get(&id).is_some_and(|node| self.all_open(&node.gates))
+    }
+
+    fn all_open(&self, gates: &BTreeMap<TaskId, Gate>) -> bool {
+        gates.iter().all(|(id, gate)| self.tasks.get(id).is_none_or(|node| gate.opened_by(node.status)))
+    }
+
+    /// A task that is born ready is blocked when a gate is closed.
+    pub(super) fn status_at_birth(
+        &self,
+        wanted: TaskStatus,
+        depends_on: &BTreeSet<TaskId>,
+    ) -> Result<TaskStatus, Rejection> {
+        if depends_on.len() > DEPENDENCIES_MAX {
+            return Err(too_many());
+        }
+        if depends_on.iter().any(|id| !self.knows(*id)) {
+            return Err(Rejection::NotFound("a task in depends_on"));
+        }
+        let gates = depends_on.iter().map(|id| (*id, Gate::Blocks)).collect();
+        let blocked = wanted == TaskStatus::Ready && !self.all_open(&gates);
+        Ok(if blocked { TaskStatus::Blocked } else { wanted })
+    }
+
+    /// A task that would become ready becomes blocked when a gate is closed.
+    pub(super) fn gated(&self, id: TaskId, to: &mut TaskStatus) {
+        if *to == TaskStatus::Ready && !self.is_open(id) {
+            *to = TaskStatus::Blocked;
+        }
+    }
+
+    pub(super) fn must_stay_acyclic(&self, id: TaskId, depends_on: TaskId, gate: Gate) -> Result<(), Rejection> {
+        let node = self.tasks.get(&id).ok_or(Rejection::NotFound("task"))?;
+        if !self.knows(depends_on) {
+            return Err(Rejection::NotFound("the task in depends_on"));
+        }
+        if node.gates.contains_key(&depends_on) {
+            return Err(Rejection::Busy("the dependency exists already"));
+        }
+        if node.gates.len() >= DEPENDENCIES_MAX {
+            return Err(too_many());
+        }
+        if id == depends_on || (gate.closes() && self.reaches(depends_on, id)) {
+            return Err(Rejection::Cycle);
+        }
+        Ok(())
+    }
+
+    pub(super) fn must_be_linked(&self, id: TaskId, depends_on: TaskId) -> Result<(), Rejection> {
+        let linked = self.tasks.get(&id).is_some_and(|node| node.gates.contains_key(&depends_on));
+        if linked { Ok(()) } else { Err(Rejection::NotFound("dependency")) }
+    }
+
+    /// Follows closing gates from one task to another.
+    fn reaches(&self, from: TaskId, to: TaskId) -> bool {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
+        while let Some(id) = next.pop() {
+            if id == to {
+                return true;
+            }
+            if !seen.insert(id) {
+                continue;
+            }
+            if let Some(node) = self.tasks.get(&id) {
+                next.extend(node.gates.iter().filter(|(_, gate)| gate.closes()).map(|(id, _)| *id));
+            }
+        }
+        false
+    }
+
+    /// Returns what an event, already folded in, means for other tasks and for its own gates.
+    pub(super) fn consequences(&self, id: TaskId, event: &TaskEvent) -> Vec<(TaskId, TaskEvent)> {
+        match event {
+            TaskEvent::Transitioned { from, to, .. } => self.dependents_after(id, *from, *to),
+            TaskEvent::DependencyAdded { .. } => self.blocked_now(id).into_iter().collect(),
+            TaskEvent::DependencyRemoved { .. } => self.ready_now(id, None).into_iter().collect(),
+            _ => vec![],
+        }
+    }
+
+    fn dependents_after(&self, id: TaskId, from: TaskStatus, to: TaskStatus) -> Vec<(TaskId, TaskEvent)> {
+        let Some(node) = self.tasks.get(&id) else { return vec![] };
+        let touched = node.dependents.iter().filter(|dependent| {
+            let gate = self.tasks.get(dependent).and_then(|node| node.gates.get(&id));
+            gate.is_some_and(|gate| gate.opened_by(from) != gate.opened_by(to))
+        });
+        touched
+            .filter_map(|dependent| self.ready_now(*dependent, Some(id)).or_else(|| self.blocked_now(*dependent)))
+            .collect()
+    }
+
+    fn ready_now(&self, id: TaskId, by: Option<TaskId>) -> Option<(TaskId, TaskEvent)> {
+        let node = self.tasks.get(&id)?;
+        let ready = node.status == TaskStatus::Blocked && self.all_open(&node.gates);
+        ready.then_some((id, TaskEvent::Ready { by }))
+    }
+
+    /// What has started goes on; what has not must wait again.
+    fn blocked_now(&self, id: TaskId) -> Option<(TaskId, TaskEvent)> {
+        let node = self.tasks.get(&id)?;
+        let blocked = node.status == TaskStatus::Ready && !node.delegated && !self.all_open(&node.gates);
+        let (from, to) = (TaskStatus::Ready, TaskStatus::Blocked);
+        blocked.then(|| (id, TaskEvent::Transitioned { from, to, reason: "waits for other tasks".into() }))
+    }
+
+    pub(super) fn apply(&mut self, id: TaskId, event: &TaskEvent) {
+        match event {
+            TaskEvent::Created { project, status, depends_on, .. } => {
+                let gates = depends_on.iter().map(|id| (*id, Gate::Blocks)).collect();
+                for blocker in depends_on {
+                    if let Some(node) = self.tasks.get_mut(blocker) {
+                        node.dependents.insert(id);
+                    }
+                }
+                let node =
+                    Node { project: *project, status: *status, delegated: false, gates, dependents: BTreeSet::new() };
+                self.tasks.insert(id, node);
+            }
+            TaskEvent::Transitioned { to, .. } => self.change(id, |node| node.status = *to),
+            TaskEvent::Ready { .. } => self.change(id, |node| node.status = TaskStatus::Ready),
+            TaskEvent::DependencyAdded { depends_on, gate } => {
+                self.change(id, |node| {
+                    node.gates.insert(*depends_on, *gate);
+                });
+                self.change(*depends_on, |node| {
+                    node.dependents.insert(id);
+                });
+            }
+            TaskEvent::DependencyRemoved { depends_on } => {
+                self.change(id, |node| {
+                    node.gates.remove(depends_on);
+                });
+                self.change(*depends_on, |node| {
+                    node.dependents.remove(&id);
+                });
+            }
+            TaskEvent::DelegationQueued { .. } => self.change(id, |node| node.delegated = true),
+            TaskEvent::DelegationCompleted { .. }
+            | TaskEvent::DelegationCancelled { .. }
+            | TaskEvent::DelegationFailed { .. } => self.change(id, |node| node.delegated = false),
+            _ => {}
+        }
+    }
+
+    fn change(&mut self, id: TaskId, change: impl FnOnce(&mut Node)) {
+        if let Some(node) = self.tasks.get_mut(&id) {
+            change(node);
+        }
+    }
+}
+
+fn too_many() -> Rejection {
+    Rejection::Invalid { path: "depends_on", message: format!("a task can wait for at most {DEPENDENCIES_MAX} others") }
+}

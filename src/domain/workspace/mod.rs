@@ -1,0 +1,332 @@
+//! The workspace: its members, and everything that can only be decided where all of its entities meet: unique
+//! names, `KEY-n` numbers, gates between tasks, slots of agents.
+//!
+//! An entity decides its own events; the workspace then completes the proposal: it refuses what clashes
+//! elsewhere, fills in numbers and adds what follows for others (`task:ready`, `agent:status`). All of it commits
+//! as one.
+
+mod graph;
+mod members;
+mod schedule;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    conversation::ConversationKind,
+    event::{AgentEvent, ConversationEvent, Event, ProjectEvent, TaskEvent, WorkspaceEvent},
+    ids::*,
+    principal::Principal,
+    rejection::Rejection,
+    text::Title,
+};
+
+pub use graph::Gate;
+use graph::Graph;
+pub use members::{Role, WorkspaceCommand};
+pub use schedule::{Agenda, Dispatch, Runner, Running, Schedule};
+
+/// An event with its subject, before it has an offset.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fact {
+    /// What it is about.
+    pub subject: Subject,
+    /// What happened.
+    pub event: Event,
+}
+
+/// A fact that is ready to be committed, with who and what it concerns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completed {
+    /// The fact.
+    pub fact: Fact,
+    /// What else it concerns: its project, its agent, its session.
+    pub refs: Vec<Subject>,
+    /// Who may see it, where not every member may.
+    pub audience: Option<Vec<Principal>>,
+}
+
+/// The state of a workspace.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Workspace {
+    id: Option<WorkspaceId>,
+    members: BTreeMap<UserId, Role>,
+    teams: BTreeMap<TeamId, Title>,
+    projects: BTreeMap<ProjectId, Numbering>,
+    graph: Graph,
+    conversations: BTreeMap<ConversationId, Room>,
+    schedule: Schedule,
+}
+
+/// What the workspace knows of a project.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Numbering {
+    key: String,
+    last: u64,
+    archived: bool,
+}
+
+/// What the workspace knows of a conversation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Room {
+    project: Option<ProjectId>,
+    task: Option<TaskId>,
+    private: bool,
+    participants: BTreeSet<Principal>,
+}
+
+impl Workspace {
+    /// Checks a proposal against everything else, completes it, adds what follows from it, and folds it all in.
+    ///
+    /// # Errors
+    /// Refused as a whole; then nothing changed.
+    pub fn complete(&mut self, head: u64, proposal: Vec<Fact>) -> Result<Vec<Completed>, Rejection> {
+        let mut waiting = VecDeque::with_capacity(proposal.len());
+        for fact in proposal {
+            waiting.push_back(self.admit(fact)?);
+        }
+        let mut complete = Vec::with_capacity(waiting.len());
+        while let Some(fact) = waiting.pop_front() {
+            // An attempt is known before its end is folded in, a new task only after its beginning is.
+            let mut refs = self.refs(&fact);
+            self.apply(head + complete.len() as u64 + 1, &fact.subject, &fact.event);
+            refs.extend(self.refs(&fact));
+            refs.sort_unstable();
+            refs.dedup();
+            waiting.extend(self.consequences(&fact));
+            complete.push(Completed { audience: self.audience(&fact.subject), refs, fact });
+        }
+        Ok(complete)
+    }
+
+    /// Returns what agents, queued delegations and running attempts there are.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// Returns the role of a member.
+    pub fn role(&self, user: UserId) -> Option<Role> {
+        self.members.get(&user).copied()
+    }
+
+    fn admit(&self, fact: Fact) -> Result<Fact, Rejection> {
+        let Fact { subject, mut event } = fact;
+        match (&subject, &mut event) {
+            (Subject::Project(_), Event::Project(ProjectEvent::Created { key, .. })) => {
+                *key = self.free_key(std::mem::take(key))?;
+            }
+            (Subject::Task(id), Event::Task(event)) => self.admit_task(*id, event)?,
+            (Subject::Agent(id), Event::Agent(event)) => self.admit_agent(*id, event)?,
+            (Subject::Conversation(_), Event::Conversation(event)) => self.admit_conversation(event)?,
+            _ => {}
+        }
+        Ok(Fact { subject, event })
+    }
+
+    fn admit_task(&self, id: TaskId, event: &mut TaskEvent) -> Result<(), Rejection> {
+        match event {
+            TaskEvent::Created { project, number, identifier, status, assignee, depends_on, parent, .. } => {
+                let numbering = self.projects.get(project).ok_or(Rejection::NotFound("project"))?;
+                if numbering.archived {
+                    return Err(Rejection::Busy("the project is archived"));
+                }
+                *number = numbering.last + 1;
+                *identifier = format!("{}-{number}", numbering.key);
+                self.must_know(assignee.as_ref())?;
+                if parent.is_some_and(|parent| !self.graph.knows(parent)) {
+                    return Err(Rejection::NotFound("parent task"));
+                }
+                *status = self.graph.status_at_birth(*status, depends_on)?;
+            }
+            TaskEvent::Updated { assignee: Some(assignee), .. } => self.must_know(assignee.as_ref())?,
+            TaskEvent::Transitioned { to, .. } => self.graph.gated(id, to),
+            TaskEvent::DependencyAdded { depends_on, gate } => self.graph.must_stay_acyclic(id, *depends_on, *gate)?,
+            TaskEvent::DependencyRemoved { depends_on } => self.graph.must_be_linked(id, *depends_on)?,
+            TaskEvent::DelegationQueued { agent, .. } => {
+                if !self.graph.is_open(id) {
+                    return Err(Rejection::Busy("the task waits for other tasks"));
+                }
+                self.schedule.must_take_work(*agent)?;
+            }
+            TaskEvent::AttemptStarted { agent, instance, .. } => {
+                if !self.graph.is_open(id) {
+                    return Err(Rejection::Busy("the task waits for other tasks"));
+                }
+                self.schedule.must_have_slot(*agent, *instance)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn admit_agent(&self, id: AgentId, event: &AgentEvent) -> Result<(), Rejection> {
+        let name = match event {
+            AgentEvent::Registered { name, .. } => Some(name),
+            AgentEvent::Updated { name, .. } => name.as_ref(),
+            _ => None,
+        };
+        match name {
+            Some(name) if self.schedule.name_in_use(id, name) => {
+                Err(Rejection::Taken { what: "the agent's name", value: name.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn admit_conversation(&self, event: &ConversationEvent) -> Result<(), Rejection> {
+        match event {
+            ConversationEvent::Created { project, task, participants, .. } => {
+                if project.is_some_and(|id| !self.projects.contains_key(&id)) {
+                    return Err(Rejection::NotFound("project"));
+                }
+                if task.is_some_and(|id| !self.graph.knows(id)) {
+                    return Err(Rejection::NotFound("task"));
+                }
+                participants.iter().try_for_each(|who| self.must_know(Some(who)))
+            }
+            ConversationEvent::ParticipantAdded { participant } => self.must_know(Some(participant)),
+            _ => Ok(()),
+        }
+    }
+
+    fn must_know(&self, who: Option<&Principal>) -> Result<(), Rejection> {
+        let known = match who {
+            None | Some(Principal::Service(_)) => Ok(()),
+            Some(Principal::User(id)) => self.members.contains_key(id).then_some(()).ok_or("member"),
+            Some(Principal::Agent(id)) => self.schedule.knows(*id).then_some(()).ok_or("agent"),
+            Some(Principal::Team(id)) => self.teams.contains_key(id).then_some(()).ok_or("team"),
+        };
+        known.map_err(Rejection::NotFound)
+    }
+
+    /// A key that was asked for must be free as it is; a made one gets a number until it is.
+    fn free_key(&self, key: String) -> Result<String, Rejection> {
+        let taken = |key: &str| self.projects.values().any(|project| project.key == key);
+        let Some(made) = key.strip_prefix('~') else {
+            if taken(&key) {
+                return Err(Rejection::Taken { what: "the project key", value: key });
+            }
+            return Ok(key);
+        };
+        let numbered = std::iter::once(made.to_owned()).chain((2..).map(|n| format!("{made}{n}")));
+        Ok(numbered.into_iter().find(|key| !taken(key)).unwrap_or_default())
+    }
+
+    fn consequences(&self, fact: &Fact) -> Vec<Fact> {
+        match (&fact.subject, &fact.event) {
+            (Subject::Task(id), Event::Task(event)) => {
+                let tasks = self.graph.consequences(*id, event);
+                let tasks =
+                    tasks.into_iter().map(|(id, event)| Fact { subject: Subject::Task(id), event: event.into() });
+                tasks.chain(self.schedule.status_after(event).map(agent_fact)).collect()
+            }
+            (Subject::Agent(id), Event::Agent(event)) if !matches!(event, AgentEvent::Status { .. }) => {
+                self.schedule.changed_status(*id).map(|event| agent_fact((*id, event))).into_iter().collect()
+            }
+            _ => vec![],
+        }
+    }
+
+    /// Folds an event of any entity.
+    pub fn apply(&mut self, offset: u64, subject: &Subject, event: &Event) {
+        match (subject, event) {
+            (Subject::Workspace(id), Event::Workspace(event)) => self.apply_member(*id, event),
+            (Subject::Project(id), Event::Project(event)) => match event {
+                ProjectEvent::Created { key, .. } => {
+                    self.projects.insert(*id, Numbering { key: key.clone(), last: 0, archived: false });
+                }
+                ProjectEvent::Updated { .. } => {}
+                ProjectEvent::Archived {} => {
+                    if let Some(numbering) = self.projects.get_mut(id) {
+                        numbering.archived = true;
+                    }
+                }
+            },
+            (Subject::Task(id), Event::Task(event)) => {
+                if let TaskEvent::Created { project, number, .. } = event
+                    && let Some(numbering) = self.projects.get_mut(project)
+                {
+                    numbering.last = *number;
+                }
+                self.graph.apply(*id, event);
+                self.schedule.apply_task(offset, *id, event);
+            }
+            (Subject::Agent(id), Event::Agent(event)) => self.schedule.apply_agent(*id, event),
+            (Subject::Conversation(id), Event::Conversation(event)) => self.apply_room(*id, event),
+            _ => {}
+        }
+    }
+
+    fn apply_member(&mut self, id: WorkspaceId, event: &WorkspaceEvent) {
+        match event {
+            WorkspaceEvent::Created { owner, .. } => {
+                self.id = Some(id);
+                self.members.insert(*owner, Role::Owner);
+            }
+            WorkspaceEvent::Renamed { .. } => {}
+            WorkspaceEvent::MemberAdded { user, role } | WorkspaceEvent::MemberUpdated { user, role } => {
+                self.members.insert(*user, *role);
+            }
+            WorkspaceEvent::MemberRemoved { user } => {
+                self.members.remove(user);
+            }
+            WorkspaceEvent::TeamFormed { team, name, .. } => {
+                self.teams.insert(*team, name.clone());
+            }
+        }
+    }
+
+    fn apply_room(&mut self, id: ConversationId, event: &ConversationEvent) {
+        match event {
+            ConversationEvent::Created { kind, project, task, participants, .. } => {
+                let private = *kind == ConversationKind::Dm;
+                let room = Room { project: *project, task: *task, private, participants: participants.clone() };
+                self.conversations.insert(id, room);
+            }
+            ConversationEvent::ParticipantAdded { participant } => {
+                if let Some(room) = self.conversations.get_mut(&id) {
+                    room.participants.insert(*participant);
+                }
+            }
+            ConversationEvent::ParticipantRemoved { participant } => {
+                if let Some(room) = self.conversations.get_mut(&id) {
+                    room.participants.remove(participant);
+                }
+            }
+            ConversationEvent::Message { .. } | ConversationEvent::MessageEdited { .. } => {}
+        }
+    }
+
+    fn refs(&self, fact: &Fact) -> Vec<Subject> {
+        match (&fact.subject, &fact.event) {
+            (Subject::Task(id), Event::Task(event)) => {
+                let project = self.graph.project_of(*id).map(Subject::Project);
+                project.into_iter().chain(self.schedule.refs(event)).collect()
+            }
+            (Subject::Conversation(id), Event::Conversation(_)) => self
+                .conversations
+                .get(id)
+                .into_iter()
+                .flat_map(|room| room.project.map(Subject::Project).into_iter().chain(room.task.map(Subject::Task)))
+                .collect(),
+            _ => vec![],
+        }
+    }
+
+    fn audience(&self, subject: &Subject) -> Option<Vec<Principal>> {
+        let Subject::Conversation(id) = subject else { return None };
+        let room = self.conversations.get(id).filter(|room| room.private)?;
+        Some(room.participants.iter().copied().collect())
+    }
+}
+
+fn agent_fact((id, event): (AgentId, AgentEvent)) -> Fact {
+    Fact { subject: Subject::Agent(id), event: Event::Agent(event) }
+}
+
+impl From<TaskEvent> for Event {
+    fn from(event: TaskEvent) -> Self {
+        Self::Task(event)
+    }
+}

@@ -1,0 +1,352 @@
+//! Agents, their slots, and who works on what: enough to say at any time what has to be handed out next.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    agent::{AgentStatus, Availability, RuntimeKind},
+    event::{AgentEvent, TaskEvent},
+    ids::*,
+    rejection::Rejection,
+    task::Route,
+    text::Title,
+};
+
+/// Agents, the queue and the running attempts of a workspace.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Schedule {
+    agents: BTreeMap<AgentId, Worker>,
+    queue: BTreeMap<DelegationId, Waiting>,
+    running: BTreeMap<AttemptId, Running>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Worker {
+    name: Title,
+    runtime: RuntimeKind,
+    max_concurrency: u32,
+    availability: Availability,
+    status: AgentStatus,
+    instances: BTreeMap<InstanceId, Runner>,
+}
+
+/// One agent server, as far as work has to be handed to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Runner {
+    /// Whose it is.
+    pub agent: AgentId,
+    /// How it is driven.
+    pub runtime: RuntimeKind,
+    /// Where it is.
+    pub url: String,
+    /// The model to ask for.
+    pub model: Option<String>,
+    /// Attempts at the same time.
+    pub slots: u32,
+    /// Model turns of one attempt.
+    pub turns_max: u32,
+    /// What the last probe said.
+    pub healthy: Option<bool>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Waiting {
+    task: TaskId,
+    agent: Option<AgentId>,
+    not_before: Option<DateTime<Utc>>,
+    since: u64,
+}
+
+/// An attempt that holds a delegation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Running {
+    /// Which.
+    pub attempt: AttemptId,
+    /// Of what.
+    pub task: TaskId,
+    /// Of which delegation.
+    pub delegation: DelegationId,
+    /// By whom.
+    pub agent: AgentId,
+    /// Where.
+    pub instance: InstanceId,
+    /// The fence that its reports must carry.
+    pub fence: u64,
+}
+
+/// A delegation that can be handed out now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dispatch {
+    /// Of what.
+    pub task: TaskId,
+    /// Which.
+    pub delegation: DelegationId,
+    /// To whom.
+    pub agent: AgentId,
+    /// Where.
+    pub instance: InstanceId,
+    /// Why there.
+    pub route: Route,
+}
+
+/// What has to be done now, and when to look again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Agenda {
+    /// To hand out now, first come first served.
+    pub dispatch: Vec<Dispatch>,
+    /// When the next waiting delegation may be handed out.
+    pub look_again: Option<DateTime<Utc>>,
+}
+
+impl Schedule {
+    /// Returns what can be handed out at `now`, each with a slot of its own.
+    pub fn agenda(&self, now: DateTime<Utc>) -> Agenda {
+        let mut agenda = Agenda::default();
+        let mut taken: BTreeMap<InstanceId, u32> = BTreeMap::new();
+        for running in self.running.values() {
+            *taken.entry(running.instance).or_default() += 1;
+        }
+        let mut waiting: Vec<_> = self.queue.iter().collect();
+        waiting.sort_by_key(|(_, waiting)| waiting.since);
+        for (delegation, waiting) in waiting {
+            if let Some(time) = waiting.not_before.filter(|time| *time > now) {
+                agenda.look_again = Some(agenda.look_again.map_or(time, |other| other.min(time)));
+                continue;
+            }
+            let Some((agent, instance, route)) = self.route(waiting.agent, &taken) else { continue };
+            *taken.entry(instance).or_default() += 1;
+            agenda.dispatch.push(Dispatch { task: waiting.task, delegation: *delegation, agent, instance, route });
+        }
+        agenda
+    }
+
+    /// Chooses the instance with the most free slots among those that can take work.
+    fn route(
+        &self,
+        wanted: Option<AgentId>,
+        taken: &BTreeMap<InstanceId, u32>,
+    ) -> Option<(AgentId, InstanceId, Route)> {
+        let load = |id: &InstanceId| taken.get(id).copied().unwrap_or(0);
+        let mut free = vec![];
+        for (agent, worker) in &self.agents {
+            let busy: u32 = worker.instances.keys().map(load).sum();
+            let chosen = wanted.is_none_or(|wanted| wanted == *agent);
+            if !chosen || worker.availability != Availability::Active || busy >= worker.max_concurrency {
+                continue;
+            }
+            let open = worker.instances.iter().filter(|(id, runner)| runner.usable() && load(id) < runner.slots);
+            free.extend(open.map(|(id, runner)| (load(id) * 1000 / runner.slots, *agent, *id)));
+        }
+        let candidates = u32::try_from(free.len()).unwrap_or(u32::MAX);
+        let (_, agent, instance) = free.into_iter().min()?;
+        let reason = match wanted {
+            Some(_) => "the delegation names the agent; its least loaded healthy instance",
+            None => "no agent was named; the least loaded healthy instance of any active agent",
+        };
+        Some((agent, instance, Route { reason: reason.into(), candidates }))
+    }
+
+    /// Returns the attempts that hold a delegation.
+    pub fn running(&self) -> impl Iterator<Item = &Running> {
+        self.running.values()
+    }
+
+    /// Returns every instance that work could be handed to.
+    pub fn runners(&self) -> impl Iterator<Item = (InstanceId, &Runner)> {
+        let workers = self.agents.values().filter(|worker| worker.availability != Availability::Retired);
+        workers.flat_map(|worker| worker.instances.iter().map(|(id, runner)| (*id, runner)))
+    }
+
+    /// Returns one instance.
+    pub fn runner(&self, agent: AgentId, instance: InstanceId) -> Option<&Runner> {
+        self.agents.get(&agent)?.instances.get(&instance)
+    }
+
+    pub(super) fn knows(&self, id: AgentId) -> bool {
+        self.agents.contains_key(&id)
+    }
+
+    pub(super) fn name_in_use(&self, id: AgentId, name: &Title) -> bool {
+        self.agents.iter().any(|(other, worker)| *other != id && worker.name == *name)
+    }
+
+    pub(super) fn must_take_work(&self, agent: Option<AgentId>) -> Result<(), Rejection> {
+        let Some(agent) = agent else { return Ok(()) };
+        let worker = self.agents.get(&agent).ok_or(Rejection::NotFound("agent"))?;
+        match worker.availability {
+            Availability::Active | Availability::Paused => Ok(()),
+            Availability::Draining | Availability::Retired => {
+                Err(Rejection::Busy("the agent takes no more work: choose another one"))
+            }
+        }
+    }
+
+    pub(super) fn must_have_slot(&self, agent: AgentId, instance: InstanceId) -> Result<(), Rejection> {
+        let worker = self.agents.get(&agent).ok_or(Rejection::NotFound("agent"))?;
+        let runner = worker.instances.get(&instance).ok_or(Rejection::NotFound("instance"))?;
+        let used = self.running.values().filter(|running| running.agent == agent);
+        let (all, here) =
+            used.fold((0, 0), |(all, here), running| (all + 1, here + u32::from(running.instance == instance)));
+        let open = worker.availability == Availability::Active && all < worker.max_concurrency && here < runner.slots;
+        if open { Ok(()) } else { Err(Rejection::NoSlot) }
+    }
+
+    /// Returns the agent's new status when a task's event, already folded in, changed it.
+    pub(super) fn status_after(&self, event: &TaskEvent) -> Option<(AgentId, AgentEvent)> {
+        let agent = match event {
+            TaskEvent::AttemptStarted { agent, .. } => vec![*agent],
+            TaskEvent::AttemptSucceeded { .. }
+            | TaskEvent::AttemptFailed { .. }
+            | TaskEvent::AttemptLost { .. }
+            | TaskEvent::AttemptCancelled { .. }
+            | TaskEvent::AttemptSuperseded { .. } => self.agents.keys().copied().collect(),
+            _ => vec![],
+        };
+        agent.into_iter().find_map(|id| self.changed_status(id).map(|event| (id, event)))
+    }
+
+    pub(super) fn changed_status(&self, id: AgentId) -> Option<AgentEvent> {
+        let worker = self.agents.get(&id)?;
+        let (status, cause) = self.status_of(id, worker);
+        (status != worker.status).then(|| AgentEvent::Status { status, cause: cause.into() })
+    }
+
+    fn status_of(&self, id: AgentId, worker: &Worker) -> (AgentStatus, &'static str) {
+        let works = self.running.values().any(|running| running.agent == id);
+        let answers = worker.instances.is_empty() || worker.instances.values().any(Runner::usable);
+        match worker.availability {
+            Availability::Retired => (AgentStatus::Retired, "retired by a person"),
+            Availability::Draining => (AgentStatus::Draining, "drained by a person"),
+            Availability::Paused => (AgentStatus::Paused, "paused by a person"),
+            Availability::Active if !answers => (AgentStatus::Offline, "no instance answers"),
+            Availability::Active if works => (AgentStatus::Working, "an attempt runs"),
+            Availability::Active => (AgentStatus::Idle, "no attempt runs"),
+        }
+    }
+
+    /// Returns the agent and session that a task's event concerns.
+    pub(super) fn refs(&self, event: &TaskEvent) -> Vec<Subject> {
+        let attempt = match event {
+            TaskEvent::AttemptStarted { agent, attempt, .. } => {
+                return vec![Subject::Agent(*agent), Subject::Session(*attempt)];
+            }
+            TaskEvent::DelegationQueued { agent: Some(agent), .. } => return vec![Subject::Agent(*agent)],
+            TaskEvent::Progress { attempt, .. }
+            | TaskEvent::AttemptAccepted { attempt }
+            | TaskEvent::AttemptTool { attempt, .. }
+            | TaskEvent::AttemptUsage { attempt, .. }
+            | TaskEvent::AttemptSucceeded { attempt }
+            | TaskEvent::AttemptFailed { attempt, .. }
+            | TaskEvent::AttemptLost { attempt, .. }
+            | TaskEvent::AttemptCancelled { attempt, .. }
+            | TaskEvent::AttemptSuperseded { attempt }
+            | TaskEvent::InterruptOpened { attempt, .. }
+            | TaskEvent::DelegationSubmitted { attempt, .. }
+            | TaskEvent::ArtifactRecorded { attempt, .. } => Some(*attempt),
+            TaskEvent::DelegationCancelling { delegation, .. } => {
+                self.running.values().find(|running| running.delegation == *delegation).map(|running| running.attempt)
+            }
+            _ => None,
+        };
+        let Some(attempt) = attempt else { return vec![] };
+        let agent = self.running.get(&attempt).map(|running| Subject::Agent(running.agent));
+        agent.into_iter().chain([Subject::Session(attempt)]).collect()
+    }
+
+    pub(super) fn apply_task(&mut self, offset: u64, task: TaskId, event: &TaskEvent) {
+        match event {
+            TaskEvent::DelegationQueued { delegation, agent, not_before, .. } => {
+                let since = self.queue.get(delegation).map_or(offset, |waiting| waiting.since);
+                let waiting = Waiting { task, agent: *agent, not_before: *not_before, since };
+                self.queue.insert(*delegation, waiting);
+            }
+            TaskEvent::DelegationPaused { delegation }
+            | TaskEvent::DelegationCompleted { delegation }
+            | TaskEvent::DelegationCancelled { delegation, .. }
+            | TaskEvent::DelegationFailed { delegation, .. } => {
+                self.queue.remove(delegation);
+            }
+            TaskEvent::AttemptStarted { attempt, delegation, agent, instance, fence, .. } => {
+                self.queue.remove(delegation);
+                let running = Running {
+                    attempt: *attempt,
+                    task,
+                    delegation: *delegation,
+                    agent: *agent,
+                    instance: *instance,
+                    fence: *fence,
+                };
+                self.running.insert(*attempt, running);
+            }
+            TaskEvent::AttemptSucceeded { attempt }
+            | TaskEvent::AttemptFailed { attempt, .. }
+            | TaskEvent::AttemptLost { attempt, .. }
+            | TaskEvent::AttemptCancelled { attempt, .. }
+            | TaskEvent::AttemptSuperseded { attempt } => {
+                self.running.remove(attempt);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn apply_agent(&mut self, id: AgentId, event: &AgentEvent) {
+        if let AgentEvent::Registered { name, runtime, max_concurrency, .. } = event {
+            let worker = Worker {
+                name: name.clone(),
+                runtime: *runtime,
+                max_concurrency: *max_concurrency,
+                availability: Availability::Active,
+                status: AgentStatus::Idle,
+                instances: BTreeMap::new(),
+            };
+            self.agents.insert(id, worker);
+            return;
+        }
+        let Some(worker) = self.agents.get_mut(&id) else { return };
+        match event {
+            AgentEvent::Registered { .. } => {}
+            AgentEvent::Updated { name, max_concurrency, .. } => {
+                if let Some(name) = name {
+                    worker.name = name.clone();
+                }
+                worker.max_concurrency = max_concurrency.unwrap_or(worker.max_concurrency);
+            }
+            AgentEvent::Status { status, .. } => worker.status = *status,
+            AgentEvent::Availability { wanted } => worker.availability = *wanted,
+            AgentEvent::InstanceAdded { instance, url, model, slots, turns_max } => {
+                let runner = Runner {
+                    agent: id,
+                    runtime: worker.runtime,
+                    url: url.clone(),
+                    model: model.clone(),
+                    slots: *slots,
+                    turns_max: *turns_max,
+                    healthy: None,
+                };
+                worker.instances.insert(*instance, runner);
+            }
+            AgentEvent::InstanceRemoved { instance } => {
+                worker.instances.remove(instance);
+            }
+            AgentEvent::InstanceProbed { instance, healthy, .. } => {
+                if let Some(runner) = worker.instances.get_mut(instance) {
+                    runner.healthy = Some(*healthy);
+                }
+            }
+        }
+    }
+
+    /// Returns the subjects of the sessions that run.
+    pub fn sessions(&self) -> BTreeSet<AttemptId> {
+        self.running.keys().copied().collect()
+    }
+}
+
+impl Runner {
+    /// An instance that nobody has asked yet counts as able: the first attempt will tell.
+    fn usable(&self) -> bool {
+        self.healthy != Some(false)
+    }
+}
