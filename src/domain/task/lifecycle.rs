@@ -50,9 +50,9 @@ impl Task {
             return Ok(vec![]);
         }
         // Gates open and questions get answered by what they are about, never by moving the card.
-        let by_hand = !matches!(to, TaskStatus::Blocked | TaskStatus::AwaitingInput)
-            && !(self.status == TaskStatus::Blocked && to == TaskStatus::Ready);
-        if !by_hand || !self.status.may_become(to) {
+        let not_by_hand = matches!(to, TaskStatus::Blocked | TaskStatus::AwaitingInput)
+            || (self.status == TaskStatus::Blocked && to == TaskStatus::Ready);
+        if not_by_hand || !self.status.may_become(to) {
             return Err(Rejection::Transition { what: "the task", from: self.status.to_string(), to: to.to_string() });
         }
         let Some(open) = &self.delegation else {
