@@ -42,6 +42,8 @@ pub struct Recorded {
     pub cause: Option<u64>,
     /// The trace of the request that led to it.
     pub trace: String,
+    /// Who may see it; `None` means every member.
+    pub audience: Option<Vec<Principal>>,
     /// What happened.
     pub event: Event,
 }

@@ -1,0 +1,24 @@
+//! The schema's history. A file that has landed is never edited: the next change is the next file.
+
+use sqlx::{
+    PgPool, SqlSafeStr,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
+};
+
+macro_rules! migrations {
+    ($($version:literal $name:literal),+ $(,)?) => {
+        vec![$(Migration::new(
+            $version,
+            $name.into(),
+            MigrationType::Simple,
+            include_str!(concat!("../../migrations/", $name, ".sql")).into_sql_str(),
+            false,
+        )),+]
+    };
+}
+
+/// Brings the database to this version of Link; does nothing when it is there.
+pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+    let history = migrations![1 "0001_log", 2 "0002_people", 3 "0003_projections"];
+    Migrator::with_migrations(history).run(pool).await
+}

@@ -1,0 +1,38 @@
+//! Postgres is the authority: the log, its snapshots, its projections, leases, people. All SQL of Link is here.
+
+pub mod audit;
+pub mod embedded;
+pub mod leases;
+pub mod log;
+pub mod migrations;
+pub mod people;
+pub mod projections;
+pub mod queries;
+pub mod secrets;
+pub mod views;
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+/// Connections per node: group commit needs few, reads the rest.
+pub const CONNECTIONS_MAX: u32 = 16;
+/// No statement of Link's takes longer; a longer one is stuck.
+const STATEMENT_TIMEOUT: &str = "10s";
+/// A transaction that its client forgot must not hold a lease's row.
+const IDLE_IN_TRANSACTION_TIMEOUT: &str = "2s";
+
+/// Opens the pool.
+pub async fn connect(options: PgConnectOptions, connections_max: u32) -> Result<PgPool, sqlx::Error> {
+    let options = options.application_name("link").options([
+        ("statement_timeout", STATEMENT_TIMEOUT),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
+        ("lock_timeout", "5s"),
+    ]);
+    PgPoolOptions::new()
+        .max_connections(connections_max)
+        .min_connections(1)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_with(options)
+        .await
+}

@@ -1,0 +1,120 @@
+//! The tables of the read models: their keys and columns, and the statements that change them in bulk.
+
+use sqlx::{AssertSqlSafe, PgTransaction};
+
+use crate::domain::ids::WorkspaceId;
+
+/// One read model.
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// What names a row.
+    pub key: &'static [&'static str],
+    /// All other columns that are written; generated ones are not.
+    pub columns: &'static [&'static str],
+    /// The column that holds the workspace's id.
+    pub tenant: &'static str,
+}
+
+macro_rules! tables {
+    ($($const:ident = $name:literal ($($key:literal),+) [$($column:literal),* $(,)?] of $tenant:literal;)+) => {
+        $(
+            #[doc = concat!("See the table `", $name, "`.")]
+            pub const $const: Table =
+                Table { name: $name, key: &[$($key),+], columns: &[$($column),*], tenant: $tenant };
+        )+
+        /// Every read model.
+        pub const TABLES: &[Table] = &[$($const),+];
+    };
+}
+
+tables! {
+    WORKSPACES = "workspaces" ("id") ["name", "owner_id", "settings", "version", "created_at"] of "id";
+    MEMBERS = "workspace_members" ("workspace_id", "user_id") ["role", "joined_at"] of "workspace_id";
+    TEAMS = "teams" ("id") ["workspace_id", "name", "members", "created_at"] of "workspace_id";
+    PROJECTS = "projects" ("id") ["workspace_id", "name", "key", "description", "status", "created_by", "version",
+        "created_at", "updated_at"] of "workspace_id";
+    TASKS = "tasks" ("id") ["workspace_id", "project_id", "number", "identifier", "title", "description", "status",
+        "priority", "assignee", "delegate_agent_id", "delegation_id", "parent_id", "progress", "phase", "rank",
+        "created_by", "version", "created_at", "updated_at"] of "workspace_id";
+    DEPENDENCIES = "task_dependencies" ("task_id", "depends_on") ["workspace_id", "dependency_type"] of "workspace_id";
+    CONVERSATIONS = "conversations" ("id") ["workspace_id", "type", "title", "project_id", "task_id", "created_by",
+        "last_seq", "created_at", "updated_at"] of "workspace_id";
+    PARTICIPANTS = "conversation_participants" ("conversation_id", "participant") ["workspace_id", "joined_offset",
+        "left_offset"] of "workspace_id";
+    MESSAGES = "messages" ("id") ["workspace_id", "conversation_id", "seq", "author", "parts", "parent_id",
+        "posted_at", "edited_at"] of "workspace_id";
+    AGENTS = "agents" ("id") ["workspace_id", "name", "runtime", "status", "availability", "skills",
+        "max_concurrency", "registered_by", "version", "created_at", "updated_at"] of "workspace_id";
+    INSTANCES = "agent_instances" ("id") ["workspace_id", "agent_id", "url", "model", "slots", "turns_max",
+        "healthy", "boot", "cause", "probed_at"] of "workspace_id";
+    ASSIGNMENTS = "agent_assignments" ("id") ["workspace_id", "task_id", "agent_id", "status", "reason",
+        "instructions", "delegator", "review", "round", "queued_offset", "attempt_id", "output", "evidence", "version",
+        "created_at", "updated_at", "ended_at"] of "workspace_id";
+    SESSIONS = "agent_sessions" ("id") ["workspace_id", "task_id", "delegation_id", "agent_id", "instance_id",
+        "fence", "status", "outcome", "failure_class", "failure_message", "route", "progress", "phase",
+        "input_tokens", "output_tokens", "cost_usd", "started_at", "ended_at"] of "workspace_id";
+    INTERRUPTS = "interrupts" ("id") ["workspace_id", "task_id", "delegation_id", "attempt_id", "kind", "prompt",
+        "details", "status", "answer", "answered_by", "opened_at", "closed_at"] of "workspace_id";
+    ARTIFACTS = "artifacts" ("attempt_id", "kind", "name") ["id", "workspace_id", "task_id", "content", "details",
+        "recorded_at"] of "workspace_id";
+    REVIEWS = "reviews" ("workspace_id", "offset") ["delegation_id", "reviewer", "verdict", "comment", "at"]
+        of "workspace_id";
+}
+
+/// `offset` is a word of SQL.
+fn quoted(columns: &[&str]) -> Vec<String> {
+    columns.iter().map(|column| format!("\"{column}\"")).collect()
+}
+
+impl Table {
+    pub(super) async fn clear(&self, tx: &mut PgTransaction<'_>, workspace: WorkspaceId) -> Result<(), sqlx::Error> {
+        let sql = format!("DELETE FROM {} WHERE {} = $1", self.name, self.tenant);
+        sqlx::query(AssertSqlSafe(sql)).bind(workspace.0).execute(&mut **tx).await.map(|_| ())
+    }
+
+    /// The statement that inserts full rows, or replaces them, from a JSON array of objects.
+    pub(super) fn insert_sql(&self) -> String {
+        let all = quoted(&[self.key, self.columns].concat()).join(", ");
+        let set: Vec<String> =
+            quoted(self.columns).iter().map(|column| format!("{column} = excluded.{column}")).collect();
+        format!(
+            "INSERT INTO {name} ({all}) SELECT {all} FROM jsonb_populate_recordset(NULL::{name}, $1)
+             ON CONFLICT ({key}) DO UPDATE SET {set}",
+            name = self.name,
+            key = quoted(self.key).join(", "),
+            set = set.join(", "),
+        )
+    }
+
+    /// The statement that changes the columns named in each object of a JSON array, and leaves the others.
+    pub(super) fn update_sql(&self) -> String {
+        let columns = quoted(self.columns).join(", ");
+        let values: Vec<String> = quoted(self.columns).iter().map(|column| format!("n.{column}")).collect();
+        let on: Vec<String> = quoted(self.key)
+            .iter()
+            .map(|key| format!("o.{key} = (jsonb_populate_record(NULL::{}, p)).{key}", self.name))
+            .collect();
+        let same: Vec<String> = quoted(self.key).iter().map(|key| format!("t.{key} = n.{key}")).collect();
+        format!(
+            "UPDATE {name} AS t SET ({columns}) = ROW({values})
+             FROM (SELECT (jsonb_populate_record(o, p)).* FROM jsonb_array_elements($1) AS p JOIN {name} AS o ON {on}) n
+             WHERE {same}",
+            name = self.name,
+            values = values.join(", "),
+            on = on.join(" AND "),
+            same = same.join(" AND "),
+        )
+    }
+
+    /// The statement that deletes the rows whose keys are in a JSON array.
+    pub(super) fn delete_sql(&self) -> String {
+        let same: Vec<String> = quoted(self.key).iter().map(|key| format!("t.{key} = p.{key}")).collect();
+        format!(
+            "DELETE FROM {name} AS t USING jsonb_populate_recordset(NULL::{name}, $1) AS p WHERE {same}",
+            name = self.name,
+            same = same.join(" AND "),
+        )
+    }
+}

@@ -1,0 +1,243 @@
+//! Projects, tasks, delegations, attempts, questions and artifacts.
+
+use serde_json::{Value, json};
+
+use crate::domain::{
+    event::{ProjectEvent, Recorded, TaskEvent},
+    ids::{AttemptId, DelegationId},
+    task::{DelegationStatus, QueueReason},
+    workspace::Gate,
+};
+
+use super::{
+    rows::Changes,
+    tables::{ARTIFACTS, ASSIGNMENTS, DEPENDENCIES, INTERRUPTS, PROJECTS, REVIEWS, SESSIONS, TASKS},
+};
+
+pub(super) fn project(changes: &mut Changes, recorded: &Recorded, event: &ProjectEvent) {
+    let (id, at, version) = (recorded.subject.id(), recorded.at, recorded.offset);
+    match event {
+        ProjectEvent::Created { name, key, description } => changes.insert(
+            &PROJECTS,
+            json!({
+                "id": id, "name": name, "key": key, "description": description, "status": "active",
+                "created_by": recorded.actor, "version": version, "created_at": at, "updated_at": at,
+            }),
+        ),
+        ProjectEvent::Updated { name, description } => {
+            let mut row = json!({"id": id, "version": version, "updated_at": at});
+            if let Some(name) = name {
+                row["name"] = json!(name);
+            }
+            if let Some(description) = description {
+                row["description"] = json!(description);
+            }
+            changes.update(&PROJECTS, row);
+        }
+        ProjectEvent::Archived {} => {
+            changes.update(&PROJECTS, json!({"id": id, "status": "archived", "version": version, "updated_at": at}));
+        }
+    }
+}
+
+pub(super) fn task(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
+    use TaskEvent as E;
+    let (id, at, version) = (recorded.subject.id(), recorded.at, recorded.offset);
+    // What changes the task's own row; every event of the task moves its version.
+    let mut row = json!({"id": id, "version": version, "updated_at": at});
+    match event {
+        E::Created {
+            project,
+            number,
+            identifier,
+            title,
+            description,
+            status,
+            priority,
+            assignee,
+            parent,
+            depends_on,
+        } => {
+            changes.insert(
+                &TASKS,
+                json!({
+                    "id": id, "project_id": project, "number": number, "identifier": identifier, "title": title,
+                    "description": description, "status": status, "priority": priority, "assignee": assignee,
+                    "parent_id": parent, "rank": format!("n{number:010}"), "created_by": recorded.actor,
+                    "version": version, "created_at": at, "updated_at": at,
+                }),
+            );
+            for blocker in depends_on {
+                changes.insert(
+                    &DEPENDENCIES,
+                    json!({"task_id": id, "depends_on": blocker, "dependency_type": Gate::Blocks}),
+                );
+            }
+            return;
+        }
+        E::Updated { title, description, priority, assignee } => {
+            set_some(&mut row, "title", title.as_ref());
+            set_some(&mut row, "description", description.as_ref());
+            set_some(&mut row, "priority", priority.as_ref());
+            set_some(&mut row, "assignee", assignee.as_ref());
+        }
+        E::Transitioned { to, .. } => row["status"] = json!(to),
+        E::Ready { .. } => row["status"] = json!("ready"),
+        E::Moved { rank } => row["rank"] = json!(rank),
+        E::DependencyAdded { depends_on, gate } => {
+            changes.insert(&DEPENDENCIES, json!({"task_id": id, "depends_on": depends_on, "dependency_type": gate}));
+        }
+        E::DependencyRemoved { depends_on } => {
+            changes.delete(&DEPENDENCIES, json!({"task_id": id, "depends_on": depends_on}));
+        }
+        E::Progress { attempt, percent, phase, .. } => {
+            row["progress"] = json!(percent);
+            row["phase"] = json!(phase);
+            changes.update(&SESSIONS, json!({"id": attempt, "progress": percent, "phase": phase}));
+        }
+        E::DelegationQueued { delegation, agent, .. } => {
+            row["delegation_id"] = json!(delegation);
+            row["delegate_agent_id"] = json!(agent);
+        }
+        E::AttemptStarted { agent, .. } => {
+            row["delegate_agent_id"] = json!(agent);
+            row["progress"] = Value::Null;
+            row["phase"] = Value::Null;
+        }
+        E::DelegationCompleted { .. } => row["progress"] = json!(100),
+        E::DelegationCancelled { .. } | E::DelegationFailed { .. } => row["delegate_agent_id"] = Value::Null,
+        _ => {}
+    }
+    delegation(changes, recorded, event);
+    attempt(changes, recorded, event);
+    changes.update(&TASKS, row);
+}
+
+fn set_some<T: serde::Serialize>(row: &mut Value, column: &str, value: Option<&T>) {
+    if let Some(value) = value {
+        row[column] = json!(value);
+    }
+}
+
+fn delegation(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
+    use DelegationStatus as D;
+    use TaskEvent as E;
+    let (at, version) = (recorded.at, recorded.offset);
+    let mut set = |id: &DelegationId, status: D, more: Value| {
+        let mut row = json!({"id": id, "status": status, "version": version, "updated_at": at});
+        if let (Value::Object(row), Value::Object(more)) = (&mut row, more) {
+            row.extend(more);
+        }
+        if matches!(status, D::Completed | D::Failed | D::Cancelled) {
+            row["ended_at"] = json!(at);
+        }
+        changes.update(&ASSIGNMENTS, row);
+    };
+    match event {
+        E::DelegationQueued { delegation, agent, instructions, delegator, review, round, reason, .. } => {
+            let row = json!({
+                "id": delegation, "task_id": recorded.subject.id(), "agent_id": agent, "status": D::Queued,
+                "reason": reason, "instructions": instructions, "delegator": delegator, "review": review,
+                "round": round, "queued_offset": version, "attempt_id": null, "evidence": [], "version": version,
+                "updated_at": at,
+            });
+            if *reason == QueueReason::Created {
+                let mut row = row;
+                row["created_at"] = json!(at);
+                changes.insert(&ASSIGNMENTS, row);
+            } else {
+                changes.update(&ASSIGNMENTS, row);
+            }
+        }
+        E::AttemptStarted { delegation, attempt, agent, .. } => {
+            set(delegation, D::Dispatching, json!({"attempt_id": attempt, "agent_id": agent}));
+        }
+        E::DelegationRunning { delegation } => set(delegation, D::Running, json!({})),
+        E::DelegationAwaiting { delegation, .. } => set(delegation, D::Awaiting, json!({})),
+        E::DelegationPaused { delegation } => set(delegation, D::Paused, json!({"attempt_id": null})),
+        E::DelegationSubmitted { delegation, text, evidence, .. } => {
+            set(delegation, D::Reviewing, json!({"output": text, "evidence": evidence}));
+        }
+        E::DelegationReviewing { delegation, .. } => set(delegation, D::Reviewing, json!({})),
+        E::DelegationReviewed { delegation, reviewer, verdict, comment } => changes.insert(
+            &REVIEWS,
+            json!({
+                "offset": version, "delegation_id": delegation, "reviewer": reviewer, "verdict": verdict,
+                "comment": comment, "at": at,
+            }),
+        ),
+        E::DelegationEscalated { delegation, reason, .. } => set(delegation, D::Escalated, json!({"reason": reason})),
+        E::DelegationCancelling { delegation, reason } => set(delegation, D::Cancelling, json!({"reason": reason})),
+        E::DelegationCompleted { delegation } => set(delegation, D::Completed, json!({})),
+        E::DelegationCancelled { delegation, reason } => set(delegation, D::Cancelled, json!({"reason": reason})),
+        E::DelegationFailed { delegation, reason } => set(delegation, D::Failed, json!({"reason": reason})),
+        _ => {}
+    }
+}
+
+fn attempt(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
+    use TaskEvent as E;
+    let (task, at) = (recorded.subject.id(), recorded.at);
+    let mut ended = |id: &AttemptId, status: &str, more: Value| {
+        let mut row = json!({"id": id, "status": status, "outcome": status, "ended_at": at});
+        if let (Value::Object(row), Value::Object(more)) = (&mut row, more) {
+            row.extend(more);
+        }
+        changes.update(&SESSIONS, row);
+    };
+    match event {
+        E::AttemptStarted { attempt, delegation, agent, instance, fence, route } => changes.insert(
+            &SESSIONS,
+            json!({
+                "id": attempt, "task_id": task, "delegation_id": delegation, "agent_id": agent,
+                "instance_id": instance, "fence": fence, "status": "leased", "route": route, "input_tokens": 0,
+                "output_tokens": 0, "cost_usd": 0.0, "started_at": at,
+            }),
+        ),
+        E::AttemptAccepted { attempt } => changes.update(&SESSIONS, json!({"id": attempt, "status": "active"})),
+        E::AttemptUsage { attempt, usage } => changes.update(
+            &SESSIONS,
+            json!({
+                "id": attempt, "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens,
+                "cost_usd": usage.cost_usd,
+            }),
+        ),
+        E::AttemptSucceeded { attempt } => ended(attempt, "succeeded", json!({})),
+        E::AttemptFailed { attempt, class, message } => {
+            ended(attempt, "failed", json!({"failure_class": class, "failure_message": message}));
+        }
+        E::AttemptLost { attempt, class, message } => {
+            ended(attempt, "lost", json!({"failure_class": class, "failure_message": message}));
+        }
+        E::AttemptCancelled { attempt, .. } => ended(attempt, "cancelled", json!({})),
+        E::AttemptSuperseded { attempt } => ended(attempt, "superseded", json!({})),
+        E::InterruptOpened { interrupt, attempt, kind, prompt, details, .. } => changes.insert(
+            &INTERRUPTS,
+            json!({
+                "id": interrupt, "task_id": task, "delegation_id": null, "attempt_id": attempt, "kind": kind,
+                "prompt": prompt, "details": details, "status": "open", "opened_at": at,
+            }),
+        ),
+        E::DelegationAwaiting { delegation, interrupt } => {
+            changes.update(&INTERRUPTS, json!({"id": interrupt, "delegation_id": delegation}));
+        }
+        E::InterruptResolved { interrupt, answer, by } => changes.update(
+            &INTERRUPTS,
+            json!({"id": interrupt, "status": "answered", "answer": answer, "answered_by": by, "closed_at": at}),
+        ),
+        E::InterruptDelivered { interrupt } => {
+            changes.update(&INTERRUPTS, json!({"id": interrupt, "status": "delivered"}));
+        }
+        E::InterruptClosed { interrupt, .. } => {
+            changes.update(&INTERRUPTS, json!({"id": interrupt, "status": "closed", "closed_at": at}));
+        }
+        E::ArtifactRecorded { artifact, attempt, kind, name, content, details } => changes.insert(
+            &ARTIFACTS,
+            json!({
+                "attempt_id": attempt, "kind": kind, "name": name, "id": artifact, "task_id": task,
+                "content": content, "details": details, "recorded_at": at,
+            }),
+        ),
+        _ => {}
+    }
+}
