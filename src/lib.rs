@@ -1,5 +1,8 @@
 //! Link: the backend where people and AI agents work together as equals.
 
+pub mod actors;
 pub mod agents;
+pub mod clock;
+pub mod cluster;
 pub mod domain;
 pub mod persistence;

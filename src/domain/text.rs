@@ -103,6 +103,19 @@ impl<const MIN: usize, const MAX: usize> JsonSchema for Text<MIN, MAX> {
     }
 }
 
+/// Takes U+0000, which the database cannot store, out of every string of a value.
+pub fn scrubbed(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value as V;
+    match value {
+        V::String(text) if text.contains('\0') => V::String(text.replace('\0', "")),
+        V::Array(items) => V::Array(items.into_iter().map(scrubbed).collect()),
+        V::Object(fields) => {
+            V::Object(fields.into_iter().map(|(name, value)| (name.replace('\0', ""), scrubbed(value))).collect())
+        }
+        plain => plain,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

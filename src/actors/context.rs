@@ -1,0 +1,81 @@
+//! What every actor of a node needs, in one place.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
+
+use crate::{
+    agents::AgentRuntime,
+    clock::Clock,
+    cluster::Membership,
+    domain::{
+        agent::RuntimeKind,
+        ids::{Subject, WorkspaceId},
+    },
+    persistence::{
+        log::{self, Snapshot},
+        secrets::Vault,
+    },
+};
+
+use super::feed::Feed;
+
+/// Snapshots that are written at the same time; more are skipped, since the log has everything.
+const SNAPSHOTS_MAX: usize = 4;
+
+/// The node's database, clock, feed, leases, vault and agent runtimes.
+pub struct Context {
+    /// The database.
+    pub pool: PgPool,
+    /// Time and ids.
+    pub clock: Clock,
+    /// Committed batches, to this node's clients.
+    pub feed: Feed,
+    /// This node's leases.
+    pub membership: Membership,
+    /// Credentials of agent servers.
+    pub vault: Vault,
+    /// Ways to run agents.
+    pub runtimes: BTreeMap<&'static str, Arc<dyn AgentRuntime>>,
+    snapshots: Arc<Semaphore>,
+}
+
+impl Context {
+    /// Puts a context together.
+    pub fn new(
+        pool: PgPool,
+        clock: Clock,
+        membership: Membership,
+        vault: Vault,
+        runtimes: BTreeMap<&'static str, Arc<dyn AgentRuntime>>,
+    ) -> Self {
+        let snapshots = Arc::new(Semaphore::new(SNAPSHOTS_MAX));
+        Self { pool, clock, feed: Feed::default(), membership, vault, runtimes, snapshots }
+    }
+
+    /// Returns the driver of a kind of agent.
+    pub fn runtime(&self, kind: RuntimeKind) -> Option<Arc<dyn AgentRuntime>> {
+        self.runtimes.get(runtime_name(kind)).cloned()
+    }
+
+    /// Saves a snapshot beside the work; skipped when too many are on their way.
+    pub(super) fn save_snapshot(&self, workspace: WorkspaceId, subject: Subject, snapshot: Snapshot) {
+        let Ok(permit) = self.snapshots.clone().try_acquire_owned() else { return };
+        let pool = self.pool.clone();
+        tokio::spawn(async move {
+            let _permit = permit;
+            if let Err(error) = log::save_snapshot(&pool, workspace, subject, &snapshot).await {
+                tracing::warn!(%subject, %error, "snapshot not saved; the log still has everything");
+            }
+        });
+    }
+}
+
+/// Returns the name of a runtime in metrics and settings.
+pub fn runtime_name(kind: RuntimeKind) -> &'static str {
+    match kind {
+        RuntimeKind::Penguin => "penguin",
+        RuntimeKind::Scripted => "scripted",
+    }
+}

@@ -1,0 +1,28 @@
+//! Hosting: every state machine of the domain in a supervised actor, and one writer per workspace.
+//!
+//! ```text
+//! directory
+//! └─ workspace ─┬─ writer      the log grows here, and only here
+//!               ├─ entities    project, task, conversation, agent, session: one actor each, while it is needed
+//!               ├─ conductor   hands queued delegations to instances
+//!               ├─ runs        one actor per running attempt: drives the agent
+//!               └─ probes      one actor per instance: asks whether it lives
+//! clients                      one actor per socket
+//! ```
+
+pub mod client;
+mod conductor;
+pub mod context;
+pub mod directory;
+mod entity;
+pub mod feed;
+mod probe;
+pub mod request;
+mod run;
+pub mod supervision;
+mod workspace;
+mod writer;
+
+pub use context::Context;
+pub use directory::Directory;
+pub use workspace::WorkspaceHandle;

@@ -1,0 +1,461 @@
+//! The actor of one running attempt: drives the agent, turns what it reports into commands, and tells it what people
+//! decided. It may be killed at any await: the next one finds the run again by its bookmark, and reports that were
+//! committed before are recognised by their keys.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use ractor_cluster::RactorMessage;
+use serde_json::{Value, json};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{
+    agents::{self, Activity, Assignment, Bookmark, Control, Endpoint, Failure, Outcome},
+    domain::{
+        event::{Event, TaskEvent, Text1024},
+        failure::FailureClass,
+        ids::{InterruptId, Subject, UserId},
+        model::{Command, Model},
+        principal::Principal,
+        session::SessionCommand,
+        task::{Report, SessionState},
+        text::{Label, Prose, scrubbed},
+        workspace::{Runner, Running},
+    },
+    persistence::log,
+};
+
+use super::{feed::Committed, request::CommandError, workspace::WorkspaceHandle};
+
+/// Reports of a driver that may wait; then the driver waits.
+const REPORTS_MAX: usize = 64;
+/// What people decided that may wait for the driver.
+const CONTROLS_MAX: usize = 16;
+/// How long a stopped agent may take; then the attempt ends without it.
+const CANCEL_GRACE: Duration = Duration::from_secs(10);
+/// How long a report may wait for a workspace that is unavailable; then the actor starts anew.
+const REPORT_PATIENCE: Duration = Duration::from_secs(30);
+/// Progress that comes faster than this is dropped, unless the phase changed.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// What a run is told.
+#[derive(RactorMessage)]
+pub(super) enum RunMessage {
+    /// Find the run or start it.
+    Start,
+    /// The agent did something.
+    Reported(agents::Report, RpcReplyPort<()>),
+    /// The run is over.
+    Ended(Result<Outcome, Failure>),
+    /// Something was decided about the task.
+    Decided(Arc<Committed>),
+    /// The agent did not stop in time.
+    GraceOver,
+}
+
+pub(super) struct RunArguments {
+    pub handle: WorkspaceHandle,
+    pub running: Running,
+    /// `None` when the instance was removed meanwhile.
+    pub runner: Option<Runner>,
+}
+
+pub(super) struct Run;
+
+pub(super) struct RunState {
+    handle: WorkspaceHandle,
+    running: Running,
+    runner: Option<Runner>,
+    control: Option<mpsc::Sender<Control>>,
+    /// Dropped with the actor: a killed actor leaves no driver behind.
+    driver: Option<AbortOnDropHandle<()>>,
+    questions: HashMap<InterruptId, String>,
+    stopping: Stopping,
+    last_progress: Option<(Instant, String)>,
+    output_length: usize,
+}
+
+/// Whether, and why, the run has to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stopping {
+    No,
+    /// A person cancelled: the end is reported.
+    Cancelled,
+    /// The attempt no longer holds the delegation: nobody wants to hear its end.
+    Superseded,
+}
+
+/// Spawns a run below the workspace's supervisor.
+pub(super) async fn spawn(
+    arguments: RunArguments,
+    supervisor: ractor::ActorCell,
+) -> Result<ActorRef<RunMessage>, ractor::SpawnErr> {
+    let (actor, _) = Actor::spawn_linked(None, Run, arguments, supervisor).await?;
+    Ok(actor)
+}
+
+impl Actor for Run {
+    type Msg = RunMessage;
+    type State = RunState;
+    type Arguments = RunArguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<RunMessage>,
+        RunArguments { handle, running, runner }: RunArguments,
+    ) -> Result<RunState, ActorProcessingErr> {
+        myself.cast(RunMessage::Start)?;
+        Ok(RunState {
+            handle,
+            running,
+            runner,
+            control: None,
+            driver: None,
+            questions: HashMap::new(),
+            stopping: Stopping::No,
+            last_progress: None,
+            output_length: 0,
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<RunMessage>,
+        message: RunMessage,
+        state: &mut RunState,
+    ) -> Result<(), ActorProcessingErr> {
+        let standing = match message {
+            RunMessage::Start => state.start(&myself).await?,
+            RunMessage::Reported(report, done) => {
+                let standing = state.reported(report).await?;
+                if !done.is_closed() {
+                    let _ = done.send(());
+                }
+                standing
+            }
+            RunMessage::Ended(result) => state.ended(result).await?,
+            RunMessage::Decided(event) => state.decided(&myself, &event).await?,
+            RunMessage::GraceOver => state.ended(Ok(Outcome::Cancelled)).await?,
+        };
+        if standing == Standing::Over {
+            myself.stop(None);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the actor is still needed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Standing {
+    Holds,
+    Over,
+}
+
+impl RunState {
+    #[tracing::instrument(name = "actors.run.start", skip_all, fields(attempt = %self.running.attempt))]
+    async fn start(&mut self, myself: &ActorRef<RunMessage>) -> Result<Standing, ActorProcessingErr> {
+        let Some(Model::Task(_, task)) = self.handle.peek(Subject::Task(self.running.task)).await? else {
+            return Ok(Standing::Over);
+        };
+        let Some(session) = task.session_state(self.running.attempt) else { return Ok(Standing::Over) };
+        let Some(runner) = self.runner.clone() else {
+            return self.failed(FailureClass::Misconfigured, "the instance was removed").await;
+        };
+        let context = self.handle.context.clone();
+        let Some(runtime) = context.runtime(runner.runtime) else {
+            return self.failed(FailureClass::Misconfigured, "this node cannot drive agents of this runtime").await;
+        };
+        let credentials = match context.vault.open(&context.pool, self.running.instance).await {
+            Ok(credentials) => credentials,
+            Err(error) => return self.failed(FailureClass::Misconfigured, &error.to_string()).await,
+        };
+        let bookmark = match self.handle.peek(Subject::Session(self.running.attempt)).await? {
+            Some(Model::Session(_, session)) => Bookmark { remote: session.remote, cursor: session.cursor },
+            _ => Bookmark::default(),
+        };
+        let endpoint = Endpoint {
+            instance: self.running.instance,
+            url: runner.url,
+            credentials,
+            model: runner.model,
+            turns_max: runner.turns_max,
+        };
+        let work = self.assignment(&session);
+        let (reports, from_driver) = mpsc::channel(REPORTS_MAX);
+        let (control, to_driver) = mpsc::channel(CONTROLS_MAX);
+        let myself_too = myself.clone();
+        let driver = tokio::spawn(async move {
+            let run = runtime.run(&endpoint, &work, bookmark, reports, to_driver);
+            follow(run, from_driver, myself_too).await;
+        });
+        let watched = AbortOnDropHandle::new(driver);
+        self.driver = Some(watched);
+        self.control = Some(control);
+        self.deliver_what_waited(myself, &session).await
+    }
+
+    fn assignment(&self, session: &SessionState) -> Assignment {
+        let mut prompt = session.title.clone();
+        for part in [&session.description, &session.instructions] {
+            if !part.trim().is_empty() {
+                prompt.push_str("\n\n");
+                prompt.push_str(part);
+            }
+        }
+        Assignment {
+            attempt: self.running.attempt,
+            delegation: self.running.delegation,
+            task: self.running.task,
+            workspace: self.handle.id,
+            on_behalf_of: session.delegator.user().unwrap_or(UserId(uuid::Uuid::nil())),
+            prompt,
+        }
+    }
+
+    async fn deliver_what_waited(
+        &mut self,
+        myself: &ActorRef<RunMessage>,
+        session: &SessionState,
+    ) -> Result<Standing, ActorProcessingErr> {
+        for (id, interrupt) in &session.interrupts {
+            self.questions.insert(*id, interrupt.key.clone());
+        }
+        if session.cancelling {
+            self.stop(myself, Stopping::Cancelled).await;
+        }
+        for (id, interrupt) in &session.interrupts {
+            if let Some(answer) = &interrupt.answer
+                && self.deliver(*id, answer.clone()).await? == Standing::Over
+            {
+                return Ok(Standing::Over);
+            }
+        }
+        Ok(Standing::Holds)
+    }
+
+    async fn reported(&mut self, report: agents::Report) -> Result<Standing, ActorProcessingErr> {
+        if self.stopping == Stopping::Superseded {
+            return Ok(Standing::Holds);
+        }
+        let id = report.id;
+        match report.activity {
+            Activity::Delta { text } => {
+                self.output_length += text.chars().count();
+                let data = json!({"attempt": self.running.attempt, "delta": text, "length": self.output_length});
+                let topic = Subject::Task(self.running.task);
+                self.handle.context.feed.signal(self.handle.id, topic, "task:output", data);
+                Ok(Standing::Holds)
+            }
+            Activity::Accepted { remote } => {
+                self.remember(SessionCommand::Bind(scrubbed(remote))).await?;
+                self.commit(Some("accepted".into()), Report::Accepted).await
+            }
+            Activity::Cursor(cursor) => self.remember(SessionCommand::Follow(scrubbed(cursor))).await,
+            Activity::Progress { percent, phase, message } => {
+                let soon = self.last_progress.as_ref();
+                if soon.is_some_and(|(time, last)| *last == phase && time.elapsed() < PROGRESS_EVERY) {
+                    return Ok(Standing::Holds);
+                }
+                self.last_progress = Some((Instant::now(), phase.clone()));
+                self.commit(id, Report::Progress { percent, phase, message }).await
+            }
+            Activity::Tool { tool, ok, summary } => self.commit(id, Report::Tool { tool, ok, summary }).await,
+            Activity::Artifact(produced) => {
+                let artifact = self.handle.context.clock.id();
+                let kind = Label::fitted(&produced.kind);
+                let name = Text1024::fitted(&produced.name);
+                let content = produced.content.map(|text| text.replace('\0', ""));
+                let details = scrubbed(produced.details);
+                self.commit(id, Report::Artifact { artifact, kind, name, content, details }).await
+            }
+            Activity::Interrupt { key, kind, prompt, details } => self.asked(key, kind, prompt, details).await,
+            Activity::InterruptClosed { key } => self.commit(id, Report::Withdrawn { key }).await,
+            Activity::Usage(usage) => self.commit(id, Report::Usage(usage)).await,
+        }
+    }
+
+    async fn asked(
+        &mut self,
+        key: String,
+        kind: crate::domain::run::InterruptKind,
+        prompt: String,
+        details: Value,
+    ) -> Result<Standing, ActorProcessingErr> {
+        let interrupt: InterruptId = self.handle.context.clock.id();
+        self.questions.insert(interrupt, key.clone());
+        let report = Report::Asked {
+            interrupt,
+            key: key.clone(),
+            kind,
+            prompt: prompt.replace('\0', ""),
+            details: scrubbed(details),
+        };
+        let standing = self.commit(Some(format!("asked:{key}")), report).await?;
+        // A driver that was started anew asks again what may have been answered in its earlier life.
+        if let Some((known, answer)) = self.answer_in_the_log(&key).await?
+            && known != interrupt
+        {
+            self.questions.insert(known, key);
+            if let Some(answer) = answer {
+                return self.deliver(known, answer).await;
+            }
+        }
+        Ok(standing)
+    }
+
+    async fn answer_in_the_log(&self, key: &str) -> Result<Option<(InterruptId, Option<Value>)>, ActorProcessingErr> {
+        let (pool, subject) = (&self.handle.context.pool, Subject::Task(self.running.task));
+        let (mut found, mut answers) = (None, HashMap::new());
+        for recorded in log::load(pool, self.handle.id, subject, 0).await? {
+            match recorded.event {
+                Event::Task(TaskEvent::InterruptOpened { interrupt, attempt, key: asked, .. })
+                    if attempt == self.running.attempt && asked == key =>
+                {
+                    found = Some(interrupt);
+                }
+                Event::Task(TaskEvent::InterruptResolved { interrupt, answer, .. }) => {
+                    answers.insert(interrupt, answer);
+                }
+                _ => {}
+            }
+        }
+        Ok(found.map(|interrupt| (interrupt, answers.remove(&interrupt))))
+    }
+
+    async fn ended(&mut self, result: Result<Outcome, Failure>) -> Result<Standing, ActorProcessingErr> {
+        if self.stopping == Stopping::Superseded {
+            return Ok(Standing::Over);
+        }
+        let report = match result {
+            Ok(Outcome::Submitted { text, .. }) => {
+                let artifact = self.handle.context.clock.id();
+                Report::Submitted { text: Prose::fitted(&text), artifact }
+            }
+            Ok(Outcome::Cancelled) => Report::Stopped,
+            Err(failure) => Report::Failed { class: failure.class, message: failure.message },
+        };
+        self.commit(Some("ended".into()), report).await?;
+        Ok(Standing::Over)
+    }
+
+    async fn failed(&mut self, class: FailureClass, message: &str) -> Result<Standing, ActorProcessingErr> {
+        self.ended(Err(Failure::new(class, message))).await
+    }
+
+    async fn decided(
+        &mut self,
+        myself: &ActorRef<RunMessage>,
+        event: &Committed,
+    ) -> Result<Standing, ActorProcessingErr> {
+        match &event.recorded.event {
+            Event::Task(TaskEvent::DelegationCancelling { delegation, .. })
+                if *delegation == self.running.delegation =>
+            {
+                self.stop(myself, Stopping::Cancelled).await;
+            }
+            Event::Task(TaskEvent::AttemptSuperseded { attempt }) if *attempt == self.running.attempt => {
+                self.stop(myself, Stopping::Superseded).await;
+            }
+            Event::Task(TaskEvent::InterruptResolved { interrupt, answer, .. }) => {
+                return self.deliver(*interrupt, answer.clone()).await;
+            }
+            _ => {}
+        }
+        Ok(Standing::Holds)
+    }
+
+    async fn stop(&mut self, myself: &ActorRef<RunMessage>, why: Stopping) {
+        if self.stopping != Stopping::No {
+            return;
+        }
+        self.stopping = why;
+        self.tell(Control::Cancel).await;
+        myself.send_after(CANCEL_GRACE, || RunMessage::GraceOver);
+    }
+
+    async fn deliver(&mut self, interrupt: InterruptId, answer: Value) -> Result<Standing, ActorProcessingErr> {
+        let Some(key) = self.questions.remove(&interrupt) else { return Ok(Standing::Holds) };
+        self.tell(Control::Answer { key, answer }).await;
+        self.commit(Some(format!("delivered:{interrupt}")), Report::Delivered(interrupt)).await
+    }
+
+    async fn tell(&self, control: Control) {
+        let Some(driver) = &self.control else { return };
+        // A driver that has ended needs no telling; its end is on the way.
+        let _ = tokio::time::timeout(Duration::from_secs(1), driver.send(control)).await;
+    }
+
+    async fn remember(&self, command: SessionCommand) -> Result<Standing, ActorProcessingErr> {
+        let subject = Subject::Session(self.running.attempt);
+        let deadline = Instant::now() + REPORT_PATIENCE;
+        loop {
+            let meta = self.handle.meta(Principal::Agent(self.running.agent), None);
+            let result = self.handle.execute(subject, Command::Session(command.clone()), meta).await;
+            match settled(result, deadline) {
+                Settled::Done(standing) => return Ok(standing),
+                Settled::Broken(error) => return Err(error.into()),
+                Settled::Wait => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        }
+    }
+
+    /// Has a report decided, however long the workspace needs to come back.
+    async fn commit(&self, id: Option<String>, report: Report) -> Result<Standing, ActorProcessingErr> {
+        let key = id.map(|id| format!("attempt:{}:{id}", self.running.attempt));
+        let deadline = Instant::now() + REPORT_PATIENCE;
+        loop {
+            let result = self.handle.report(&self.running, key.clone(), report.clone()).await;
+            match settled(result, deadline) {
+                Settled::Done(standing) => return Ok(standing),
+                Settled::Broken(error) => return Err(error.into()),
+                Settled::Wait => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        }
+    }
+}
+
+enum Settled {
+    Done(Standing),
+    Wait,
+    Broken(CommandError),
+}
+
+fn settled(result: Result<super::request::Receipt, CommandError>, deadline: Instant) -> Settled {
+    use crate::domain::rejection::Rejection;
+    match result {
+        Ok(_) => Settled::Done(Standing::Holds),
+        Err(CommandError::Rejected(Rejection::Fenced | Rejection::NotFound(_))) => Settled::Done(Standing::Over),
+        Err(error @ CommandError::Rejected(_)) => {
+            tracing::warn!(%error, "a report was refused");
+            Settled::Done(Standing::Holds)
+        }
+        Err(CommandError::Overloaded | CommandError::Unavailable(_)) if Instant::now() < deadline => Settled::Wait,
+        Err(error) => Settled::Broken(error),
+    }
+}
+
+/// Carries reports to the actor one at a time, and the end after the last of them.
+async fn follow(
+    run: impl Future<Output = Result<Outcome, Failure>>,
+    mut reports: mpsc::Receiver<agents::Report>,
+    actor: ActorRef<RunMessage>,
+) {
+    let carry = async |report| {
+        let _ = ractor::call!(actor, RunMessage::Reported, report);
+    };
+    tokio::pin!(run);
+    let result = loop {
+        tokio::select! {
+            biased;
+            Some(report) = reports.recv() => carry(report).await,
+            result = &mut run => break result,
+        }
+    };
+    reports.close();
+    while let Some(report) = reports.recv().await {
+        carry(report).await;
+    }
+    // With the actor gone, its successor asks the instance.
+    let _ = actor.cast(RunMessage::Ended(result));
+}
