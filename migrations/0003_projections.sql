@@ -61,7 +61,7 @@ CREATE TABLE tasks (
     parent_id uuid,
     progress integer,
     phase text,
-    rank text NOT NULL,
+    rank text COLLATE "C" NOT NULL,
     created_by text NOT NULL,
     version bigint NOT NULL,
     created_at timestamptz NOT NULL,

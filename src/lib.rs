@@ -2,6 +2,7 @@
 
 pub mod actors;
 pub mod agents;
+pub mod api;
 pub mod clock;
 pub mod cluster;
 pub mod domain;

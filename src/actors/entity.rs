@@ -360,7 +360,7 @@ fn again(envelopes: impl IntoIterator<Item = Envelope>) -> Vec<Envelope> {
 }
 
 fn refuse(decided: Vec<Decided>, error: &CommandError) {
-    for (Decided::Answer(envelope, _) | Decided::Proposed(envelope)) in decided {
+    for Decided::Answer(envelope, _) | Decided::Proposed(envelope) in decided {
         envelope.answer(Err(error.clone()));
     }
 }

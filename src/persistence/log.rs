@@ -273,6 +273,28 @@ pub async fn load(pool: &PgPool, workspace: WorkspaceId, subject: Subject, after
     rows.iter().map(recorded).collect()
 }
 
+/// Reads the events about a subject and about what belongs to it, after an offset, oldest first.
+pub async fn about(
+    pool: &PgPool,
+    workspace: WorkspaceId,
+    subject: Subject,
+    after: u64,
+    limit: i64,
+) -> Result<Vec<Recorded>, Error> {
+    let sql = format!(
+        r#"SELECT {COLUMNS} FROM events
+           WHERE workspace_id = $1 AND (subject = $2 OR $2 = ANY(refs)) AND "offset" > $3 ORDER BY "offset" LIMIT $4"#
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(workspace.0)
+        .bind(subject.to_string())
+        .bind(offset_for_sql(after))
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+    rows.iter().map(recorded).collect()
+}
+
 /// An event with what its hash was made of, and the hash.
 pub type Hashed = (Recorded, String, String, [u8; 32]);
 

@@ -140,6 +140,12 @@ pub async fn members(
     view!(pool, MemberView, fetch_all, MEMBER, rest, workspace.0, after, limit).map(bare)
 }
 
+/// Returns one member.
+pub async fn member(pool: &PgPool, workspace: WorkspaceId, user: UserId) -> Result<Option<MemberView>, sqlx::Error> {
+    let rest = "WHERE m.workspace_id = $1 AND m.user_id = $2";
+    Ok(view!(pool, MemberView, fetch_optional, MEMBER, rest, workspace.0, user.0)?.map(|Json(row)| row))
+}
+
 /// Counts the members who can review, other than one.
 pub async fn other_reviewers(pool: &PgPool, workspace: WorkspaceId, user: UserId) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(
@@ -240,6 +246,11 @@ pub async fn search_tasks(
                 @@ websearch_to_tsquery('simple', $2))
         ORDER BY upper(t.identifier) = upper($2) DESC, t.id DESC LIMIT $3";
     view!(pool, TaskView, fetch_all, TASK, rest, workspace.0, words, limit).map(bare)
+}
+
+/// Returns the last rank of a project's board.
+pub async fn last_rank(pool: &PgPool, project: ProjectId) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar("SELECT max(rank) FROM tasks WHERE project_id = $1").bind(project.0).fetch_one(pool).await
 }
 
 /// Returns the ranks of a card's neighbours in its project: the one before or after another card.

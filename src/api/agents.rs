@@ -1,0 +1,297 @@
+//! `agents`: members that are programs, and the servers that run them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        agent::{AgentCommand, Availability, INSTANCES_MAX, NewInstance, RuntimeKind, SLOTS_MAX},
+        ids::{AgentId, InstanceId, Subject, WorkspaceId},
+        model::Command,
+        permission::Permission as P,
+        text::{Label, Text, Title},
+    },
+    persistence::{
+        queries::{self, Listed, Scope},
+        secrets::Credentials,
+        views::AgentView,
+    },
+};
+
+use super::{
+    call::Call,
+    problem::{self, Problem},
+    table::{Method, Operation},
+    workspaces::{Limit, Page, page},
+};
+
+const SCOPE: (Scope, &str) = (Scope::Agent, "agent_id");
+const IN_WORKSPACE: (Scope, &str) = (Scope::Workspace, "workspace_id");
+const CREDENTIALS_MAX: usize = 8;
+
+pub(super) fn operations() -> Vec<Operation> {
+    let verb = |name, path, run: fn(Call, Named) -> _, doc| {
+        Operation::mutation(name, Method::Post, path, run).needs(P::ManageAgents, SCOPE).doc(doc)
+    };
+    vec![
+        Operation::mutation("agents.register", Method::Post, "/workspaces/{workspace_id}/agents", register)
+            .needs(P::ManageAgents, IN_WORKSPACE)
+            .creates()
+            .doc("Lets an agent join, with the servers that run it."),
+        Operation::query("agents.list", "/workspaces/{workspace_id}/agents", list)
+            .needs(P::Read, IN_WORKSPACE)
+            .doc("Lists the agents of a workspace."),
+        Operation::query("agents.get", "/agents/{agent_id}", get).needs(P::Read, SCOPE).doc("Shows an agent."),
+        Operation::mutation("agents.update", Method::Patch, "/agents/{agent_id}", update)
+            .needs(P::ManageAgents, SCOPE)
+            .doc("Changes an agent's name, skills or bound."),
+        verb(
+            "agents.pause",
+            "/agents/{agent_id}/pause",
+            |c, i| want(c, i, Availability::Paused),
+            "Gives the agent no new work for now.",
+        ),
+        verb(
+            "agents.resume",
+            "/agents/{agent_id}/resume",
+            |c, i| want(c, i, Availability::Active),
+            "Gives the agent work again.",
+        ),
+        verb(
+            "agents.drain",
+            "/agents/{agent_id}/drain",
+            |c, i| want(c, i, Availability::Draining),
+            "Lets the agent finish what it has and gives it no more.",
+        ),
+        verb(
+            "agents.retire",
+            "/agents/{agent_id}/retire",
+            |c, i| want(c, i, Availability::Retired),
+            "Ends the agent's work for good; its history stays.",
+        ),
+        Operation::mutation("agents.add_instance", Method::Post, "/agents/{agent_id}/instances", add_instance)
+            .needs(P::ManageAgents, SCOPE)
+            .creates()
+            .doc("Adds a server that runs the agent."),
+        Operation::mutation(
+            "agents.remove_instance",
+            Method::Delete,
+            "/agents/{agent_id}/instances/{instance_id}",
+            remove_instance,
+        )
+        .needs(P::ManageAgents, SCOPE)
+        .doc("No longer uses a server; what runs there is fenced off when it ends."),
+    ]
+}
+
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Instance {
+    /// Where it is: `http://…` or `https://…`; `script:…` for scripted agents.
+    url: Text<1, 4096>,
+    /// Secrets by name, as in `api_key` and `link_key`. Kept sealed and never shown.
+    #[serde(default)]
+    #[schemars(length(max = 8))]
+    credentials: BTreeMap<Label, Text<1, 4096>>,
+    /// The model to ask for.
+    model: Option<Text<1, 200>>,
+    /// Attempts at the same time.
+    #[serde(default = "slots")]
+    #[schemars(range(min = 1, max = 64))]
+    slots: u32,
+    /// Model turns of one attempt.
+    #[serde(default = "turns")]
+    #[schemars(range(min = 1, max = 10000))]
+    turns_max: u32,
+}
+
+/// One Penguin is one event loop on one core: four sessions at once are what it serves well.
+fn slots() -> u32 {
+    4
+}
+fn turns() -> u32 {
+    100
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Register {
+    workspace_id: WorkspaceId,
+    name: Title,
+    runtime: RuntimeKind,
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    instances: Vec<Instance>,
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    skills: BTreeSet<Label>,
+    /// Attempts at the same time, over all instances.
+    #[serde(default = "concurrency")]
+    #[schemars(range(min = 1, max = 256))]
+    max_concurrency: u32,
+}
+
+fn concurrency() -> u32 {
+    SLOTS_MAX
+}
+
+async fn register(call: Call, input: Register) -> Result<AgentView, Problem> {
+    if input.skills.len() > 64 {
+        return Err(Problem::field("skills", "at most 64 skills"));
+    }
+    if input.instances.len() > INSTANCES_MAX {
+        return Err(Problem::field("instances", format!("at most {INSTANCES_MAX} instances")));
+    }
+    let mut instances = vec![];
+    for (nth, instance) in input.instances.into_iter().enumerate() {
+        instances.push(sealed(&call, input.runtime, instance, &format!("instances[{nth}]")).await?);
+    }
+    let id: AgentId = call.clock().id();
+    let command = AgentCommand::Register {
+        name: input.name,
+        runtime: input.runtime,
+        skills: input.skills,
+        max_concurrency: input.max_concurrency,
+        instances,
+    };
+    let receipt = call.execute_in(input.workspace_id, Subject::Agent(id), Command::Agent(command)).await?;
+    read(&call, AgentId(receipt.subject.id())).await
+}
+
+/// Keeps the secrets aside; the log only learns where the server is.
+async fn sealed(call: &Call, runtime: RuntimeKind, instance: Instance, path: &str) -> Result<NewInstance, Problem> {
+    let fits = match runtime {
+        RuntimeKind::Penguin => is_address(&instance.url),
+        RuntimeKind::Scripted => instance.url.starts_with("script:"),
+    };
+    if !fits {
+        let message = "must be http://… or https://… without user name; `script:…` for scripted agents";
+        return Err(Problem::field(format!("{path}.url"), message));
+    }
+    if instance.credentials.len() > CREDENTIALS_MAX {
+        return Err(Problem::field(format!("{path}.credentials"), format!("at most {CREDENTIALS_MAX}")));
+    }
+    let id: InstanceId = call.clock().id();
+    let secrets: Credentials =
+        instance.credentials.iter().map(|(name, secret)| (name.to_string(), secret.to_string())).collect();
+    if !secrets.is_empty() {
+        let context = call.services.context();
+        let kept = context.vault.keep(&context.pool, call.workspace()?, id, &secrets).await;
+        kept.map_err(|error| {
+            tracing::error!(%error, "credentials not kept");
+            Problem::new(problem::UNAVAILABLE, "the credentials could not be kept")
+        })?;
+    }
+    Ok(NewInstance {
+        id,
+        url: instance.url.trim_end_matches('/').to_owned(),
+        model: instance.model.map(|model| model.to_string()),
+        slots: instance.slots,
+        turns_max: instance.turns_max,
+    })
+}
+
+fn is_address(text: &str) -> bool {
+    reqwest::Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+    })
+}
+
+async fn read(call: &Call, id: AgentId) -> Result<AgentView, Problem> {
+    queries::get(call.pool(), Listed::Agents, id.0).await?.ok_or_else(|| Problem::not_found("agent"))
+}
+
+async fn change(call: &Call, id: AgentId, command: AgentCommand) -> Result<AgentView, Problem> {
+    call.execute(Subject::Agent(id), Command::Agent(command)).await?;
+    read(call, id).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct List {
+    workspace_id: WorkspaceId,
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<Uuid>,
+}
+
+async fn list(call: Call, input: List) -> Result<Page<AgentView>, Problem> {
+    let rows = input.limit.rows()?;
+    let items: Vec<AgentView> =
+        queries::list(call.pool(), Listed::Agents, input.workspace_id, input.cursor, rows + 1).await?;
+    Ok(page(items, rows, |row| row.id.0))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    agent_id: AgentId,
+}
+
+async fn get(call: Call, input: Named) -> Result<AgentView, Problem> {
+    read(&call, input.agent_id).await
+}
+
+async fn want(call: Call, input: Named, wanted: Availability) -> Result<AgentView, Problem> {
+    change(&call, input.agent_id, AgentCommand::Want(wanted)).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Update {
+    agent_id: AgentId,
+    name: Option<Title>,
+    #[schemars(length(max = 64))]
+    skills: Option<BTreeSet<Label>>,
+    #[schemars(range(min = 1, max = 256))]
+    max_concurrency: Option<u32>,
+}
+
+async fn update(call: Call, input: Update) -> Result<AgentView, Problem> {
+    let Update { agent_id, name, skills, max_concurrency } = input;
+    change(&call, agent_id, AgentCommand::Update { name, skills, max_concurrency }).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AddInstance {
+    agent_id: AgentId,
+    /// Where it is: `http://…` or `https://…`; `script:…` for scripted agents.
+    url: Text<1, 4096>,
+    /// Secrets by name. Kept sealed and never shown.
+    #[serde(default)]
+    credentials: BTreeMap<Label, Text<1, 4096>>,
+    /// The model to ask for.
+    model: Option<Text<1, 200>>,
+    #[serde(default = "slots")]
+    #[schemars(range(min = 1, max = 64))]
+    slots: u32,
+    #[serde(default = "turns")]
+    #[schemars(range(min = 1, max = 10000))]
+    turns_max: u32,
+}
+
+async fn add_instance(call: Call, input: AddInstance) -> Result<AgentView, Problem> {
+    let agent = read(&call, input.agent_id).await?;
+    let AddInstance { agent_id, url, credentials, model, slots, turns_max } = input;
+    let instance = Instance { url, credentials, model, slots, turns_max };
+    let new = sealed(&call, agent.runtime, instance, "instance").await?;
+    change(&call, agent_id, AgentCommand::AddInstance(new)).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RemoveInstance {
+    agent_id: AgentId,
+    instance_id: InstanceId,
+}
+
+async fn remove_instance(call: Call, input: RemoveInstance) -> Result<AgentView, Problem> {
+    change(&call, input.agent_id, AgentCommand::RemoveInstance(input.instance_id)).await
+}

@@ -1,0 +1,259 @@
+//! One call of one operation, from whichever door.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use serde_json::Value;
+use sqlx::PgPool;
+use tracing::Instrument;
+
+use crate::{
+    actors::request::{Key, Meta, Receipt},
+    clock::Clock,
+    domain::{
+        ids::{Subject, UserId, WorkspaceId},
+        model::Command,
+        permission::{self, Permission},
+        principal::Principal,
+        workspace::Role,
+    },
+    persistence::{log, queries},
+};
+
+use super::{
+    problem::{self, Problem},
+    services::Services,
+    table::{Kind, Operation, Table},
+    tokens::sha256,
+};
+
+/// The longest idempotency key.
+const KEY_LENGTH_MAX: usize = 200;
+
+/// All operations over one node. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    services: Arc<Services>,
+    table: Arc<Table>,
+}
+
+/// Who calls, as the door found out.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Whose token it was, if there was one.
+    pub user: Option<UserId>,
+    /// The idempotency key, if there was one.
+    pub key: Option<String>,
+    /// Ties events, logs and calls together.
+    pub trace: String,
+}
+
+/// A successful call.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// What was asked for.
+    pub body: Value,
+    /// The offset at which the change is readable, if there was one.
+    pub offset: Option<u64>,
+}
+
+impl Api {
+    /// Puts the table over a node.
+    pub fn new(services: Arc<Services>) -> Self {
+        Self { services, table: Arc::new(super::table()) }
+    }
+
+    /// Returns the operations.
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// Returns the node.
+    pub fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
+    /// Calls an operation by name.
+    pub async fn call(&self, name: &str, caller: Caller, input: Value) -> Result<Answer, Problem> {
+        let Some(operation) = self.table.find(name) else {
+            let mut problem = Problem::new(problem::NO_SUCH_OPERATION, "no operation has this name");
+            problem.trace_id = caller.trace;
+            return Err(problem);
+        };
+        let (begun, trace) = (std::time::Instant::now(), caller.trace.clone());
+        let span = tracing::info_span!("api.operation", operation = operation.name, trace = %trace);
+        let result = self.run(operation, caller, input).instrument(span).await;
+        let outcome = result.as_ref().map_or_else(|problem| problem.code.clone(), |_| "ok".to_owned());
+        metrics::counter!("link_operations_total", "operation" => operation.name, "outcome" => outcome).increment(1);
+        metrics::histogram!("link_operation_seconds", "operation" => operation.name).record(begun.elapsed());
+        result.map_err(|mut problem| {
+            problem.trace_id = trace;
+            problem
+        })
+    }
+
+    async fn run(&self, operation: &Operation, caller: Caller, mut input: Value) -> Result<Answer, Problem> {
+        if input.is_null() {
+            input = Value::Object(Default::default());
+        }
+        let Value::Object(fields) = &mut input else {
+            return Err(Problem::new(problem::INVALID_INPUT, "the input must be an object"));
+        };
+        let key_in_body = match operation.kind {
+            Kind::Mutation => takes_key(operation).then(|| fields.remove("key")).flatten(),
+            Kind::Query => None,
+        };
+        let key = match (caller.key.clone(), key_in_body) {
+            (Some(key), _) => Some(key),
+            (None, Some(Value::String(key))) => Some(key),
+            (None, None | Some(Value::Null)) => None,
+            (None, Some(_)) => return Err(Problem::field("key", "must be a string")),
+        };
+        let (user, access) = self.authorize(operation, &caller, &input).await?;
+        let key = key.map(|key| scoped(key, user, operation, &input)).transpose()?;
+        let offset = Arc::new(AtomicU64::new(0));
+        let call = Call {
+            services: self.services.clone(),
+            user,
+            access,
+            key: key.clone(),
+            trace: caller.trace,
+            offset: offset.clone(),
+        };
+        if let (Some(key), Some((workspace, _))) = (&key, access)
+            && let Some(body) = self.heard_before(workspace, key).await?
+        {
+            return Ok(Answer { status: operation.status, body, offset: None });
+        }
+        let body = (operation.run)(call, input).await?;
+        if let (Some(key), Some((workspace, _))) = (&key, access) {
+            let pool = &self.services.context().pool;
+            if let Err(error) = log::keep_response(pool, workspace, &key.text, &body).await {
+                tracing::warn!(%error, "answer not kept; a repeated call reads the current state instead");
+            }
+        }
+        let offset = Some(offset.load(Ordering::Acquire)).filter(|offset| *offset > 0);
+        Ok(Answer { status: operation.status, body, offset })
+    }
+
+    /// Finds the workspace and the caller's role in it; a stranger finds nothing.
+    async fn authorize(
+        &self,
+        operation: &Operation,
+        caller: &Caller,
+        input: &Value,
+    ) -> Result<(Option<UserId>, Option<(WorkspaceId, Role)>), Problem> {
+        if operation.permission == Permission::Public {
+            return Ok((caller.user, None));
+        }
+        let user = caller.user.ok_or_else(|| Problem::new(problem::UNAUTHENTICATED, "a valid token is needed"))?;
+        let Some((scope, field)) = operation.scope else { return Ok((Some(user), None)) };
+        let id = input.get(field).and_then(Value::as_str).and_then(|text| text.parse().ok());
+        let id = id.ok_or_else(|| Problem::field(field, "must be a UUID"))?;
+        let found = queries::access(&self.services.context().pool, scope, id, user).await?;
+        let what = field.strip_suffix("_id").unwrap_or(field);
+        let (workspace, role) = found.ok_or_else(|| Problem::not_found(what))?;
+        if !permission::allows(role, operation.permission) {
+            let detail = format!("a {} may not do this", format!("{role:?}").to_lowercase());
+            return Err(Problem::new(problem::FORBIDDEN, detail));
+        }
+        Ok((Some(user), Some((workspace, role))))
+    }
+
+    async fn heard_before(&self, workspace: WorkspaceId, key: &Key) -> Result<Option<Value>, Problem> {
+        let pool = &self.services.context().pool;
+        let mut known = log::recall(pool, workspace, std::slice::from_ref(&key.text)).await?;
+        let Some(memory) = known.remove(&key.text) else { return Ok(None) };
+        if memory.request_hash != key.request_hash {
+            return Err(Problem::new(problem::KEY_REUSED, "this key came with another request before"));
+        }
+        Ok(memory.response)
+    }
+}
+
+/// No input has a field of its own called `key`, except a project's.
+fn takes_key(operation: &Operation) -> bool {
+    operation.name != "projects.create"
+}
+
+fn scoped(key: String, user: Option<UserId>, operation: &Operation, input: &Value) -> Result<Key, Problem> {
+    if key.is_empty() || key.len() > KEY_LENGTH_MAX || key.contains('\0') {
+        return Err(Problem::field("key", format!("must be 1 to {KEY_LENGTH_MAX} bytes")));
+    }
+    let whose = user.map(|user| Principal::User(user).to_string()).unwrap_or_default();
+    // Objects of `serde_json` are sorted, so the same request has the same text.
+    let request_hash = sha256(format!("{} {input}", operation.name).as_bytes());
+    Ok(Key { text: format!("{whose}:{key}"), request_hash })
+}
+
+/// What an operation's function works with.
+#[derive(Clone)]
+pub struct Call {
+    /// The node.
+    pub services: Arc<Services>,
+    /// Whose token it was.
+    user: Option<UserId>,
+    access: Option<(WorkspaceId, Role)>,
+    key: Option<Key>,
+    /// Ties events, logs and calls together.
+    pub trace: String,
+    offset: Arc<AtomicU64>,
+}
+
+impl Call {
+    /// Returns the database, for reads.
+    pub fn pool(&self) -> &PgPool {
+        &self.services.context().pool
+    }
+
+    /// Returns the clock.
+    pub fn clock(&self) -> &Clock {
+        &self.services.context().clock
+    }
+
+    /// Returns who calls.
+    pub fn user(&self) -> Result<UserId, Problem> {
+        self.user.ok_or_else(|| Problem::new(problem::UNAUTHENTICATED, "a valid token is needed"))
+    }
+
+    /// Returns the workspace that the call is about.
+    pub fn workspace(&self) -> Result<WorkspaceId, Problem> {
+        let found = self.access.map(|(workspace, _)| workspace);
+        found.ok_or_else(|| Problem::new(problem::INTERNAL, "the operation is declared without a scope"))
+    }
+
+    /// Returns the idempotency key, if there was one.
+    pub fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
+    }
+
+    /// Has a command decided and committed, in the call's own workspace.
+    pub async fn execute(&self, subject: Subject, command: Command) -> Result<Receipt, Problem> {
+        self.execute_in(self.workspace()?, subject, command).await
+    }
+
+    /// Has a command decided and committed.
+    pub async fn execute_in(
+        &self,
+        workspace: WorkspaceId,
+        subject: Subject,
+        command: Command,
+    ) -> Result<Receipt, Problem> {
+        let meta = Meta {
+            by: Principal::User(self.user()?),
+            on_behalf_of: None,
+            now: self.clock().now(),
+            key: self.key.clone(),
+            trace: self.trace.clone(),
+            cause: None,
+        };
+        let handle = self.services.directory.workspace(workspace).await?;
+        let receipt = handle.execute(subject, command, meta).await?;
+        self.offset.fetch_max(receipt.offset, Ordering::AcqRel);
+        Ok(receipt)
+    }
+}

@@ -1,0 +1,267 @@
+//! `delegation`: handing tasks to agents, answering them, reviewing what they hand in.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        ids::{AgentId, AttemptId, DelegationId, InterruptId, Subject, TaskId},
+        model::Command,
+        permission::Permission as P,
+        task::{NewDelegation, Review, Reviewers, Route, TaskCommand, Verdict},
+        text::{Prose, Text},
+    },
+    persistence::{
+        queries::{self, Listed, Scope},
+        views::{ArtifactView, DelegationView},
+    },
+};
+
+use super::{
+    call::Call,
+    problem::Problem,
+    table::{Method, Operation},
+    workspaces::{Limit, Page, page},
+};
+
+const SCOPE: (Scope, &str) = (Scope::Delegation, "delegation_id");
+const OF_TASK: (Scope, &str) = (Scope::Task, "task_id");
+const ARTIFACTS_MAX: i64 = 1_000;
+
+pub(super) fn operations() -> Vec<Operation> {
+    let verb = |name, path, run: fn(Call, Named) -> _, doc| {
+        Operation::mutation(name, Method::Post, path, run).needs(P::Delegate, SCOPE).doc(doc)
+    };
+    vec![
+        Operation::mutation("delegation.create", Method::Post, "/tasks/{task_id}/delegations", create)
+            .needs(P::Delegate, OF_TASK)
+            .creates()
+            .doc("Hands a task to an agent, or to whichever has a free slot first."),
+        Operation::query("delegation.list", "/tasks/{task_id}/delegations", list)
+            .needs(P::Read, OF_TASK)
+            .doc("Lists a task's delegations."),
+        Operation::query("delegation.get", "/delegations/{delegation_id}", get)
+            .needs(P::Read, SCOPE)
+            .doc("Shows a delegation with its attempts, questions and reviews."),
+        Operation::mutation("delegation.cancel", Method::Post, "/delegations/{delegation_id}/cancel", cancel)
+            .needs(P::Delegate, SCOPE)
+            .doc("Stops a delegation; a running agent is told and has ten seconds."),
+        verb(
+            "delegation.pause",
+            "/delegations/{delegation_id}/pause",
+            |c, i| change(c, i.delegation_id, TaskCommand::Pause),
+            "Stops a delegation for now; what was produced stays.",
+        ),
+        verb(
+            "delegation.resume",
+            "/delegations/{delegation_id}/resume",
+            |c, i| change(c, i.delegation_id, TaskCommand::Resume),
+            "Queues a paused or escalated delegation again.",
+        ),
+        verb(
+            "delegation.retry",
+            "/delegations/{delegation_id}/retry",
+            |c, i| change(c, i.delegation_id, TaskCommand::Resume),
+            "Tries an escalated delegation again, with its tries given back.",
+        ),
+        Operation::mutation("delegation.reassign", Method::Post, "/delegations/{delegation_id}/reassign", reassign)
+            .needs(P::Delegate, SCOPE)
+            .doc("Gives an open delegation to another agent; the one before is fenced off first."),
+        Operation::mutation("delegation.answer", Method::Post, "/delegations/{delegation_id}/answer", answer)
+            .needs(P::Delegate, SCOPE)
+            .doc("Answers an agent's question, once."),
+        Operation::mutation("delegation.submit_review", Method::Post, "/delegations/{delegation_id}/review", review)
+            .needs(P::Review, SCOPE)
+            .doc("Approves what was handed in, asks for changes, or rejects it."),
+        Operation::query("delegation.explain_route", "/delegations/{delegation_id}/route", explain_route)
+            .needs(P::Read, SCOPE)
+            .doc("Says why each attempt went where it went."),
+        Operation::query("delegation.artifacts", "/delegations/{delegation_id}/artifacts", artifacts)
+            .needs(P::Read, SCOPE)
+            .doc("Lists what all attempts of a delegation produced."),
+    ]
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    task_id: TaskId,
+    /// The agent; absent lets Link choose one with a free slot.
+    agent_id: Option<AgentId>,
+    /// What to do beyond the task's own words.
+    #[serde(default)]
+    instructions: Prose,
+    /// Who has to approve; by default one other member, or the caller where there is no other.
+    review: Option<Review>,
+}
+
+async fn create(call: Call, input: Create) -> Result<DelegationView, Problem> {
+    let (workspace, user) = (call.workspace()?, call.user()?);
+    let review = match input.review {
+        Some(review) if review.approvals > 10 => {
+            return Err(Problem::field("review.approvals", "at most 10 approvals"));
+        }
+        Some(review) => review,
+        None => {
+            let others = queries::other_reviewers(call.pool(), workspace, user).await?;
+            Review { approvals: 1, by: if others > 0 { Reviewers::Others } else { Reviewers::Anyone } }
+        }
+    };
+    let id: DelegationId = match call.key() {
+        // The same key finds the same delegation, whatever became of it.
+        Some(key) => DelegationId(super::workspaces::derived_id(&format!("delegation {}", key.text)).0),
+        None => call.clock().id(),
+    };
+    let new = NewDelegation { id, agent: input.agent_id, instructions: input.instructions, review };
+    let command = Command::Task(Box::new(TaskCommand::Delegate(new)));
+    call.execute(Subject::Task(input.task_id), command).await?;
+    read(&call, id).await
+}
+
+async fn read(call: &Call, id: DelegationId) -> Result<DelegationView, Problem> {
+    queries::get(call.pool(), Listed::Delegations, id.0).await?.ok_or_else(|| Problem::not_found("delegation"))
+}
+
+async fn change(
+    call: Call,
+    id: DelegationId,
+    command: fn(DelegationId) -> TaskCommand,
+) -> Result<DelegationView, Problem> {
+    decide(&call, id, command(id)).await
+}
+
+/// A delegation is part of its task, and the task decides.
+async fn decide(call: &Call, id: DelegationId, command: TaskCommand) -> Result<DelegationView, Problem> {
+    let task = read(call, id).await?.task_id;
+    call.execute(Subject::Task(task), Command::Task(Box::new(command))).await?;
+    read(call, id).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct List {
+    task_id: TaskId,
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<Uuid>,
+}
+
+async fn list(call: Call, input: List) -> Result<Page<DelegationView>, Problem> {
+    let rows = input.limit.rows()?;
+    let items = queries::delegations(call.pool(), input.task_id, input.cursor, rows + 1).await?;
+    Ok(page(items, rows, |row| row.id.0))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    delegation_id: DelegationId,
+}
+
+async fn get(call: Call, input: Named) -> Result<DelegationView, Problem> {
+    read(&call, input.delegation_id).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Cancel {
+    delegation_id: DelegationId,
+    /// Why.
+    #[serde(default)]
+    reason: Text<0, 500>,
+}
+
+async fn cancel(call: Call, input: Cancel) -> Result<DelegationView, Problem> {
+    let reason = if input.reason.is_empty() { "cancelled by a person".to_owned() } else { input.reason.to_string() };
+    decide(&call, input.delegation_id, TaskCommand::Cancel { delegation: input.delegation_id, reason }).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Reassign {
+    delegation_id: DelegationId,
+    agent_id: AgentId,
+}
+
+async fn reassign(call: Call, input: Reassign) -> Result<DelegationView, Problem> {
+    let command = TaskCommand::Reassign { delegation: input.delegation_id, agent: input.agent_id };
+    decide(&call, input.delegation_id, command).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    delegation_id: DelegationId,
+    /// The question; may be left out when only one is open.
+    interrupt_id: Option<InterruptId>,
+    /// The answer: words, or for approvals `{"approve": true|false, "message"?}`.
+    answer: Value,
+}
+
+async fn answer(call: Call, input: Answer) -> Result<DelegationView, Problem> {
+    let interrupt = match input.interrupt_id {
+        Some(id) => id,
+        None => {
+            let open = read(&call, input.delegation_id).await?.interrupts;
+            let mut open = open.iter().filter(|question| question.status == "open");
+            match (open.next(), open.next()) {
+                (Some(only), None) => only.id,
+                (None, _) => return Err(Problem::not_found("open question")),
+                _ => return Err(Problem::field("interrupt_id", "several questions are open: say which")),
+            }
+        }
+    };
+    let command = TaskCommand::Answer { delegation: input.delegation_id, interrupt, answer: input.answer };
+    decide(&call, input.delegation_id, command).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SubmitReview {
+    delegation_id: DelegationId,
+    verdict: Verdict,
+    /// Why; the agent reads it when changes are requested.
+    #[serde(default)]
+    comment: Prose,
+}
+
+async fn review(call: Call, input: SubmitReview) -> Result<DelegationView, Problem> {
+    let SubmitReview { delegation_id: delegation, verdict, comment } = input;
+    decide(&call, delegation, TaskCommand::Review { delegation, verdict, comment }).await
+}
+
+/// Why an attempt went where it went.
+#[derive(Serialize, JsonSchema)]
+struct Explained {
+    attempt_id: AttemptId,
+    agent_id: AgentId,
+    route: Route,
+}
+
+/// Why the attempts of a delegation went where they went.
+#[derive(Serialize, JsonSchema)]
+struct Routes {
+    items: Vec<Explained>,
+}
+
+async fn explain_route(call: Call, input: Named) -> Result<Routes, Problem> {
+    let attempts = read(&call, input.delegation_id).await?.attempts;
+    let explained = attempts.into_iter().map(|attempt| Explained {
+        attempt_id: attempt.id,
+        agent_id: attempt.agent_id,
+        route: attempt.route,
+    });
+    Ok(Routes { items: explained.collect() })
+}
+
+/// What a delegation produced.
+#[derive(Serialize, JsonSchema)]
+struct Artifacts {
+    items: Vec<ArtifactView>,
+}
+
+async fn artifacts(call: Call, input: Named) -> Result<Artifacts, Problem> {
+    Ok(Artifacts { items: queries::artifacts(call.pool(), input.delegation_id, ARTIFACTS_MAX).await? })
+}

@@ -1,0 +1,38 @@
+//! The operation table: one declaration per operation, and the one way through which every door calls it.
+//!
+//! ```text
+//! door ─ Caller, input ─▶ find scope ─ authorize ─ parse ─ remembered? ─ run ─ remember ─▶ Answer | Problem
+//! ```
+
+mod agents;
+mod auth;
+mod call;
+mod conversations;
+mod delegation;
+pub mod openapi;
+pub mod problem;
+mod projects;
+mod rank;
+mod services;
+mod table;
+mod tasks;
+pub mod tokens;
+mod workspaces;
+
+pub use call::{Answer, Api, Caller};
+pub use services::Services;
+pub use table::{Kind, Method, Operation, Table};
+
+/// Every operation of Link's.
+pub fn table() -> Table {
+    let routers = [
+        auth::operations(),
+        workspaces::operations(),
+        projects::operations(),
+        tasks::operations(),
+        agents::operations(),
+        delegation::operations(),
+        conversations::operations(),
+    ];
+    Table::new(routers.into_iter().flatten().collect())
+}

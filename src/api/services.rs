@@ -1,0 +1,24 @@
+//! What operations work with.
+
+use std::sync::Arc;
+
+use crate::actors::{Context, Directory};
+
+use super::tokens::{Keys, Passwords};
+
+/// The node, as operations see it.
+pub struct Services {
+    /// The workspaces.
+    pub directory: Directory,
+    /// Signs and checks tokens.
+    pub keys: Keys,
+    /// Hashes and checks passwords.
+    pub passwords: Passwords,
+}
+
+impl Services {
+    /// Returns what every actor of the node shares.
+    pub fn context(&self) -> &Arc<Context> {
+        self.directory.context()
+    }
+}

@@ -1,0 +1,232 @@
+//! Declarations of operations.
+
+use std::collections::BTreeMap;
+
+use futures::future::BoxFuture;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{domain::permission::Permission, persistence::queries::Scope};
+
+use super::{
+    call::Call,
+    problem::{self, FieldError, Problem},
+};
+
+/// Whether an operation changes anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It only reads.
+    Query,
+    /// It may change something.
+    Mutation,
+}
+
+/// An HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Creates, or does what no other method names.
+    Post,
+    /// Changes.
+    Patch,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// Returns its name in capital letters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+type Run = Box<dyn Fn(Call, Value) -> BoxFuture<'static, Result<Value, Problem>> + Send + Sync>;
+
+/// One operation: everything that any door needs to know of it.
+pub struct Operation {
+    /// `router.verb`.
+    pub name: &'static str,
+    /// Whether it changes anything.
+    pub kind: Kind,
+    /// Its HTTP method.
+    pub method: Method,
+    /// Its path below `/api/v1`, with `{field}` where a field of the input stands.
+    pub path: &'static str,
+    /// The HTTP status of its success.
+    pub status: u16,
+    /// What the caller needs.
+    pub permission: Permission,
+    /// Which field of the input names what, so that its workspace can be found.
+    pub scope: Option<(Scope, &'static str)>,
+    /// What it does, for people.
+    pub doc: &'static str,
+    /// The shape of its input.
+    pub input: fn(&mut SchemaGenerator) -> Schema,
+    /// The shape of its output.
+    pub output: fn(&mut SchemaGenerator) -> Schema,
+    pub(super) run: Run,
+}
+
+impl Operation {
+    /// Declares a read.
+    pub(super) fn query<I, O, F>(name: &'static str, path: &'static str, run: fn(Call, I) -> F) -> Self
+    where
+        I: DeserializeOwned + JsonSchema + Send + 'static,
+        O: Serialize + JsonSchema + 'static,
+        F: Future<Output = Result<O, Problem>> + Send + 'static,
+    {
+        Self::declare(name, Kind::Query, Method::Get, path, run)
+    }
+
+    /// Declares a change.
+    pub(super) fn mutation<I, O, F>(
+        name: &'static str,
+        method: Method,
+        path: &'static str,
+        run: fn(Call, I) -> F,
+    ) -> Self
+    where
+        I: DeserializeOwned + JsonSchema + Send + 'static,
+        O: Serialize + JsonSchema + 'static,
+        F: Future<Output = Result<O, Problem>> + Send + 'static,
+    {
+        Self::declare(name, Kind::Mutation, method, path, run)
+    }
+
+    fn declare<I, O, F>(
+        name: &'static str,
+        kind: Kind,
+        method: Method,
+        path: &'static str,
+        run: fn(Call, I) -> F,
+    ) -> Self
+    where
+        I: DeserializeOwned + JsonSchema + Send + 'static,
+        O: Serialize + JsonSchema + 'static,
+        F: Future<Output = Result<O, Problem>> + Send + 'static,
+    {
+        let run: Run = Box::new(move |call, input| {
+            Box::pin(async move {
+                let output = run(call, parse::<I>(input)?).await?;
+                serde_json::to_value(output).map_err(|error| Problem::new(problem::INTERNAL, error.to_string()))
+            })
+        });
+        Self {
+            name,
+            kind,
+            method,
+            path,
+            status: 200,
+            permission: Permission::ManageMembers,
+            scope: None,
+            doc: "",
+            input: |schemas| schemas.subschema_for::<I>(),
+            output: |schemas| schemas.subschema_for::<O>(),
+            run,
+        }
+    }
+
+    /// Says who may, and in which field the thing is named.
+    pub(super) fn needs(mut self, permission: Permission, scope: impl Into<Option<(Scope, &'static str)>>) -> Self {
+        (self.permission, self.scope) = (permission, scope.into());
+        self
+    }
+
+    /// Says that it makes something.
+    pub(super) fn creates(mut self) -> Self {
+        self.status = 201;
+        self
+    }
+
+    /// Says what it does.
+    pub(super) fn doc(mut self, doc: &'static str) -> Self {
+        self.doc = doc;
+        self
+    }
+
+    /// Returns the fields that stand in the path.
+    pub fn path_fields(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    }
+}
+
+fn parse<I: DeserializeOwned>(input: Value) -> Result<I, Problem> {
+    serde_path_to_error::deserialize(input).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.into_inner().to_string();
+        let mut problem = Problem::new(problem::INVALID_INPUT, format!("{path}: {message}"));
+        problem.errors.push(FieldError { path, message });
+        problem
+    })
+}
+
+/// All operations, found by name.
+pub struct Table {
+    operations: Vec<Operation>,
+    names: BTreeMap<&'static str, usize>,
+}
+
+impl Table {
+    pub(super) fn new(operations: Vec<Operation>) -> Self {
+        let names = operations.iter().enumerate().map(|(nth, operation)| (operation.name, nth)).collect();
+        Self { operations, names }
+    }
+
+    /// Returns every operation, in order.
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// Finds an operation.
+    pub fn find(&self, name: &str) -> Option<&Operation> {
+        self.names.get(name).map(|nth| &self.operations[*nth])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_says_what_it_does_and_who_may() {
+        for operation in crate::api::table().operations() {
+            assert!(operation.doc.len() > 10, "{} has no documentation", operation.name);
+            let open = matches!(operation.permission, Permission::Public | Permission::Signed);
+            assert_eq!(open, operation.scope.is_none(), "{} has a permission without a scope", operation.name);
+            let (router, verb) = operation.name.split_once('.').expect("router.verb");
+            assert!(!router.is_empty() && !verb.is_empty());
+        }
+    }
+
+    #[test]
+    fn every_path_leads_to_one_operation() {
+        let table = crate::api::table();
+        let paths: std::collections::BTreeSet<_> =
+            table.operations().iter().map(|operation| (operation.method, operation.path)).collect();
+        assert_eq!(paths.len(), table.operations().len());
+        assert_eq!(table.names.len(), table.operations().len());
+    }
+
+    #[test]
+    fn every_field_in_a_path_and_every_scope_is_a_field_of_the_input() {
+        for operation in crate::api::table().operations() {
+            let mut schemas = SchemaGenerator::default();
+            let schema = (operation.input)(&mut schemas);
+            let name = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
+            let definition = name.and_then(|name| schemas.definitions().get(name));
+            let fields = definition.and_then(|schema| schema.get("properties")).and_then(Value::as_object);
+            let has = |field: &str| fields.is_some_and(|fields| fields.contains_key(field));
+            for field in operation.path_fields().chain(operation.scope.map(|(_, field)| field)) {
+                assert!(has(field), "{}: the input has no field {field}", operation.name);
+            }
+        }
+    }
+}

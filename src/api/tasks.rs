@@ -1,0 +1,294 @@
+//! `tasks`: what has to be done, in which state, and what waits for what.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        ids::{ProjectId, Subject, TaskId, WorkspaceId},
+        model::Command,
+        permission::Permission as P,
+        principal::Principal,
+        task::{NewTask, Parked, Priority, TaskChange, TaskCommand, TaskStatus},
+        text::{Prose, Text, Title},
+        workspace::Gate,
+    },
+    persistence::{
+        queries::{self, Direction, Listed, Scope, TaskFilter},
+        views::TaskView,
+    },
+};
+
+use super::{
+    call::Call,
+    problem::Problem,
+    projects::story,
+    rank,
+    table::{Method, Operation},
+    workspaces::{EventPage, Limit, Page, page},
+};
+
+const SCOPE: (Scope, &str) = (Scope::Task, "task_id");
+const IN_PROJECT: (Scope, &str) = (Scope::Project, "project_id");
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::mutation("tasks.create", Method::Post, "/projects/{project_id}/tasks", create)
+            .needs(P::Work, IN_PROJECT)
+            .creates()
+            .doc("Makes a task. With a description it is ready, or blocked by what it depends on; without, it is in the backlog."),
+        Operation::query("tasks.list", "/projects/{project_id}/tasks", list)
+            .needs(P::Read, IN_PROJECT)
+            .doc("Lists a project's tasks."),
+        Operation::query("tasks.get", "/tasks/{task_id}", get).needs(P::Read, SCOPE).doc("Shows a task."),
+        Operation::mutation("tasks.update", Method::Patch, "/tasks/{task_id}", update)
+            .needs(P::Work, SCOPE)
+            .doc("Changes fields of a task; with `expected_version`, only if nobody was faster."),
+        Operation::mutation("tasks.transition", Method::Post, "/tasks/{task_id}/transition", transition)
+            .needs(P::Work, SCOPE)
+            .doc("Moves a task to another state by hand."),
+        Operation::mutation("tasks.move", Method::Post, "/tasks/{task_id}/move", move_card)
+            .needs(P::Work, SCOPE)
+            .doc("Moves a card: to another state, before or after another card, or to the end."),
+        Operation::mutation("tasks.add_dependency", Method::Post, "/tasks/{task_id}/dependencies", add_dependency)
+            .needs(P::Work, SCOPE)
+            .creates()
+            .doc("Lets a task wait for another one; a cycle is refused."),
+        Operation::mutation(
+            "tasks.remove_dependency",
+            Method::Delete,
+            "/tasks/{task_id}/dependencies",
+            remove_dependency,
+        )
+        .needs(P::Work, SCOPE)
+        .doc("No longer lets a task wait for another one."),
+        Operation::query("tasks.search", "/workspaces/{workspace_id}/tasks/search", search)
+            .needs(P::Read, (Scope::Workspace, "workspace_id"))
+            .doc("Finds tasks by words, or by identifier as in KEY-12."),
+        Operation::query("tasks.timeline", "/tasks/{task_id}/timeline", timeline)
+            .needs(P::Read, SCOPE)
+            .doc("Reads what happened to a task after an offset, oldest first."),
+    ]
+}
+
+/// Where a new task starts.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Birth {
+    Backlog,
+    Ready,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    project_id: ProjectId,
+    title: Title,
+    /// What is to be done. Without it the task waits in the backlog.
+    #[serde(default)]
+    description: Prose,
+    /// `backlog` parks the task whatever its description.
+    status: Option<Birth>,
+    #[serde(default)]
+    priority: Priority,
+    /// Who answers for it: `user:ID`, `agent:ID` or `team:ID`.
+    assignee: Option<Principal>,
+    /// The task that it is a part of.
+    parent_id: Option<TaskId>,
+    /// Tasks that have to be done first.
+    #[serde(default)]
+    #[schemars(length(max = 200))]
+    depends_on: BTreeSet<TaskId>,
+}
+
+async fn create(call: Call, input: Create) -> Result<TaskView, Problem> {
+    let id: TaskId = call.clock().id();
+    let command = TaskCommand::Create(NewTask {
+        project: input.project_id,
+        title: input.title,
+        description: input.description,
+        parked: if matches!(input.status, Some(Birth::Backlog)) { Parked::Backlog } else { Parked::No },
+        priority: input.priority,
+        assignee: input.assignee,
+        parent: input.parent_id,
+        depends_on: input.depends_on,
+    });
+    let receipt = call.execute(Subject::Task(id), Command::Task(Box::new(command))).await?;
+    read(&call, TaskId(receipt.subject.id())).await
+}
+
+async fn read(call: &Call, id: TaskId) -> Result<TaskView, Problem> {
+    queries::get(call.pool(), Listed::Tasks, id.0).await?.ok_or_else(|| Problem::not_found("task"))
+}
+
+async fn change(call: &Call, id: TaskId, command: TaskCommand) -> Result<TaskView, Problem> {
+    call.execute(Subject::Task(id), Command::Task(Box::new(command))).await?;
+    read(call, id).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct List {
+    project_id: ProjectId,
+    /// Only tasks in this state.
+    status: Option<TaskStatus>,
+    /// Only tasks of this assignee.
+    assignee: Option<Principal>,
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<Uuid>,
+}
+
+async fn list(call: Call, input: List) -> Result<Page<TaskView>, Problem> {
+    let rows = input.limit.rows()?;
+    let filter = TaskFilter { status: input.status.map(|status| status.to_string()), assignee: input.assignee };
+    let items = queries::tasks(call.pool(), input.project_id, &filter, input.cursor, rows + 1).await?;
+    Ok(page(items, rows, |row| row.id.0))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Get {
+    task_id: TaskId,
+}
+
+async fn get(call: Call, input: Get) -> Result<TaskView, Problem> {
+    read(&call, input.task_id).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Update {
+    task_id: TaskId,
+    title: Option<Title>,
+    description: Option<Prose>,
+    priority: Option<Priority>,
+    /// The new assignee; `null` takes it away.
+    #[serde(default, deserialize_with = "given")]
+    assignee: Option<Option<Principal>>,
+    /// The `version` that the change is based on.
+    expected_version: Option<u64>,
+}
+
+/// Tells `null` from absent.
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Principal>>, D::Error> {
+    Option::<Principal>::deserialize(from).map(Some)
+}
+
+async fn update(call: Call, input: Update) -> Result<TaskView, Problem> {
+    let change_ = TaskChange {
+        title: input.title,
+        description: input.description,
+        priority: input.priority,
+        assignee: input.assignee,
+        expected_version: input.expected_version,
+    };
+    change(&call, input.task_id, TaskCommand::Update(change_)).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Transition {
+    task_id: TaskId,
+    to: TaskStatus,
+}
+
+async fn transition(call: Call, input: Transition) -> Result<TaskView, Problem> {
+    change(&call, input.task_id, TaskCommand::Transition(input.to)).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Move {
+    task_id: TaskId,
+    /// The new state, if the column changes.
+    status: Option<TaskStatus>,
+    /// The card that it shall stand before.
+    before: Option<TaskId>,
+    /// The card that it shall stand after.
+    after: Option<TaskId>,
+}
+
+async fn move_card(call: Call, input: Move) -> Result<TaskView, Problem> {
+    let own = read(&call, input.task_id).await?;
+    let neighbour = match (input.before, input.after) {
+        (Some(_), Some(_)) => return Err(Problem::field("before", "either `before` or `after`, not both")),
+        (Some(card), None) => Some((card, Direction::Before)),
+        (None, Some(card)) => Some((card, Direction::After)),
+        (None, None) => None,
+    };
+    let rank = match neighbour {
+        None => {
+            let last = queries::last_rank(call.pool(), own.project_id).await?;
+            rank::between(last.as_deref(), None)
+        }
+        Some((card, direction)) => {
+            let same_project = read(&call, card).await.is_ok_and(|card| card.project_id == own.project_id);
+            let found = queries::neighbour_rank(call.pool(), card, direction).await?.filter(|_| same_project);
+            let (rank, next) = found.ok_or_else(|| Problem::not_found("card in this project"))?;
+            match direction {
+                Direction::Before => rank::between(next.as_deref(), Some(&rank)),
+                Direction::After => rank::between(Some(&rank), next.as_deref()),
+            }
+        }
+    };
+    change(&call, input.task_id, TaskCommand::Move { status: input.status, rank }).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AddDependency {
+    task_id: TaskId,
+    depends_on: TaskId,
+    #[serde(default, rename = "type")]
+    gate: Gate,
+}
+
+async fn add_dependency(call: Call, input: AddDependency) -> Result<TaskView, Problem> {
+    let command = TaskCommand::AddDependency { depends_on: input.depends_on, gate: input.gate };
+    change(&call, input.task_id, command).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RemoveDependency {
+    task_id: TaskId,
+    depends_on: TaskId,
+}
+
+async fn remove_dependency(call: Call, input: RemoveDependency) -> Result<TaskView, Problem> {
+    change(&call, input.task_id, TaskCommand::RemoveDependency { depends_on: input.depends_on }).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Search {
+    workspace_id: WorkspaceId,
+    /// Words, "phrases", -without; or an identifier.
+    q: Text<1, 200>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+async fn search(call: Call, input: Search) -> Result<Page<TaskView>, Problem> {
+    let items = queries::search_tasks(call.pool(), input.workspace_id, &input.q, input.limit.rows()?).await?;
+    Ok(Page { items, next_cursor: None })
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Timeline {
+    task_id: TaskId,
+    /// Only events after this offset.
+    #[serde(default)]
+    after: u64,
+    #[serde(default)]
+    limit: Limit,
+}
+
+async fn timeline(call: Call, input: Timeline) -> Result<EventPage, Problem> {
+    story(&call, Subject::Task(input.task_id), input.after, input.limit).await
+}

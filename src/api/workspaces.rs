@@ -1,0 +1,318 @@
+//! `workspaces`: tenants, members, teams, and the log itself.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    actors::feed::shown,
+    domain::{
+        ids::{Subject, TeamId, UserId, WorkspaceId},
+        model::Command,
+        permission::Permission as P,
+        principal::Principal,
+        text::Title,
+        workspace::{Role, WorkspaceCommand},
+    },
+    persistence::{
+        log, people,
+        queries::{self, Listed, Scope},
+        views::{MemberView, TeamView, WorkspaceView},
+    },
+};
+
+use super::{
+    call::Call,
+    problem::Problem,
+    table::{Method, Operation},
+};
+
+const SCOPE: (Scope, &str) = (Scope::Workspace, "workspace_id");
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::mutation("workspaces.create", Method::Post, "/workspaces", create)
+            .needs(P::Signed, None)
+            .creates()
+            .doc("Makes a workspace; the caller is its first owner."),
+        Operation::query("workspaces.list", "/workspaces", list)
+            .needs(P::Signed, None)
+            .doc("Lists the workspaces that the caller is a member of."),
+        Operation::query("workspaces.get", "/workspaces/{workspace_id}", get)
+            .needs(P::Read, SCOPE)
+            .doc("Shows a workspace."),
+        Operation::mutation("workspaces.update", Method::Patch, "/workspaces/{workspace_id}", update)
+            .needs(P::ManageMembers, SCOPE)
+            .doc("Renames a workspace."),
+        Operation::mutation("workspaces.add_member", Method::Post, "/workspaces/{workspace_id}/members", add_member)
+            .needs(P::ManageMembers, SCOPE)
+            .creates()
+            .doc("Lets a person in who has an account, by address or id."),
+        Operation::query("workspaces.list_members", "/workspaces/{workspace_id}/members", list_members)
+            .needs(P::Read, SCOPE)
+            .doc("Lists the members."),
+        Operation::mutation(
+            "workspaces.update_member",
+            Method::Patch,
+            "/workspaces/{workspace_id}/members/{user_id}",
+            update_member,
+        )
+        .needs(P::ManageMembers, SCOPE)
+        .doc("Changes a member's role."),
+        Operation::mutation(
+            "workspaces.remove_member",
+            Method::Delete,
+            "/workspaces/{workspace_id}/members/{user_id}",
+            remove_member,
+        )
+        .needs(P::Read, SCOPE)
+        .doc("Takes a member out; everyone may leave, the last owner cannot."),
+        Operation::mutation("workspaces.form_team", Method::Post, "/workspaces/{workspace_id}/teams", form_team)
+            .needs(P::ManageMembers, SCOPE)
+            .creates()
+            .doc("Forms a team of members and agents that tasks can be assigned to."),
+        Operation::query("workspaces.list_teams", "/workspaces/{workspace_id}/teams", list_teams)
+            .needs(P::Read, SCOPE)
+            .doc("Lists the teams."),
+        Operation::query("workspaces.events", "/workspaces/{workspace_id}/events", events)
+            .needs(P::Read, SCOPE)
+            .doc("Reads the log after an offset, oldest first."),
+    ]
+}
+
+/// A page of a list.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Where the next page begins; absent on the last one.
+    pub next_cursor: Option<Uuid>,
+}
+
+/// Which page.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(transparent)]
+pub(super) struct Limit(#[schemars(range(min = 1, max = 200))] pub Option<u16>);
+
+impl Limit {
+    /// Returns how many rows to read: one more than shown, to see whether there are more.
+    pub fn rows(self) -> Result<i64, Problem> {
+        match self.0.unwrap_or(50) {
+            rows @ 1..=200 => Ok(i64::from(rows)),
+            _ => Err(Problem::field("limit", "must be 1 to 200")),
+        }
+    }
+}
+
+/// Cuts a list that was read one row too far.
+pub(super) fn page<T>(mut items: Vec<T>, rows: i64, id: impl Fn(&T) -> Uuid) -> Page<T> {
+    let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+    let more = items.len() > rows;
+    items.truncate(rows);
+    let next_cursor = items.last().filter(|_| more).map(id);
+    Page { items, next_cursor }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    name: Title,
+}
+
+async fn create(call: Call, input: Create) -> Result<WorkspaceView, Problem> {
+    let owner = call.user()?;
+    // With a key the id follows from it, so that the same request finds the same workspace.
+    let id = match call.key() {
+        Some(key) => derived_id(&key.text),
+        None => call.clock().id(),
+    };
+    let command = Command::Workspace(WorkspaceCommand::Create { name: input.name, owner });
+    call.execute_in(id, Subject::Workspace(id), command).await?;
+    read(&call, id).await
+}
+
+pub(super) fn derived_id(key: &str) -> WorkspaceId {
+    let hash = super::tokens::sha256(key.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    WorkspaceId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+async fn read(call: &Call, id: WorkspaceId) -> Result<WorkspaceView, Problem> {
+    queries::workspace(call.pool(), id, call.user()?).await?.ok_or_else(|| Problem::not_found("workspace"))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct List {
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<Uuid>,
+}
+
+async fn list(call: Call, input: List) -> Result<Page<WorkspaceView>, Problem> {
+    let rows = input.limit.rows()?;
+    let items = queries::workspaces(call.pool(), call.user()?, input.cursor, rows + 1).await?;
+    Ok(page(items, rows, |row| row.id.0))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Get {
+    workspace_id: WorkspaceId,
+}
+
+async fn get(call: Call, input: Get) -> Result<WorkspaceView, Problem> {
+    read(&call, input.workspace_id).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Update {
+    workspace_id: WorkspaceId,
+    name: Title,
+}
+
+async fn update(call: Call, input: Update) -> Result<WorkspaceView, Problem> {
+    let command = Command::Workspace(WorkspaceCommand::Rename(input.name));
+    call.execute(Subject::Workspace(input.workspace_id), command).await?;
+    read(&call, input.workspace_id).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AddMember {
+    workspace_id: WorkspaceId,
+    /// The person's address; or `user_id`.
+    email: Option<String>,
+    /// The person's id; or `email`.
+    user_id: Option<UserId>,
+    role: Role,
+}
+
+async fn add_member(call: Call, input: AddMember) -> Result<MemberView, Problem> {
+    let person = match (&input.email, input.user_id) {
+        (Some(email), None) => people::by_email(call.pool(), email).await?,
+        (None, Some(id)) => people::by_id(call.pool(), id).await?,
+        _ => return Err(Problem::field("email", "either `email` or `user_id` is needed")),
+    };
+    let person = person.ok_or_else(|| Problem::not_found("account"))?;
+    let command = WorkspaceCommand::AddMember { user: person.id, role: input.role };
+    call.execute(Subject::Workspace(input.workspace_id), Command::Workspace(command)).await?;
+    member(&call, input.workspace_id, person.id).await
+}
+
+async fn member(call: &Call, workspace: WorkspaceId, user: UserId) -> Result<MemberView, Problem> {
+    queries::member(call.pool(), workspace, user).await?.ok_or_else(|| Problem::not_found("member"))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListIn {
+    workspace_id: WorkspaceId,
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<Uuid>,
+}
+
+async fn list_members(call: Call, input: ListIn) -> Result<Page<MemberView>, Problem> {
+    let rows = input.limit.rows()?;
+    let items = queries::members(call.pool(), input.workspace_id, input.cursor, rows + 1).await?;
+    Ok(page(items, rows, |row| row.user_id.0))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UpdateMember {
+    workspace_id: WorkspaceId,
+    user_id: UserId,
+    role: Role,
+}
+
+async fn update_member(call: Call, input: UpdateMember) -> Result<MemberView, Problem> {
+    let command = WorkspaceCommand::UpdateMember { user: input.user_id, role: input.role };
+    call.execute(Subject::Workspace(input.workspace_id), Command::Workspace(command)).await?;
+    member(&call, input.workspace_id, input.user_id).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RemoveMember {
+    workspace_id: WorkspaceId,
+    user_id: UserId,
+}
+
+/// Who is no longer a member.
+#[derive(Serialize, JsonSchema)]
+struct Removed {
+    user_id: UserId,
+}
+
+async fn remove_member(call: Call, input: RemoveMember) -> Result<Removed, Problem> {
+    let command = Command::Workspace(WorkspaceCommand::RemoveMember(input.user_id));
+    call.execute(Subject::Workspace(input.workspace_id), command).await?;
+    Ok(Removed { user_id: input.user_id })
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FormTeam {
+    workspace_id: WorkspaceId,
+    name: Title,
+    #[schemars(length(max = 100))]
+    members: BTreeSet<Principal>,
+}
+
+async fn form_team(call: Call, input: FormTeam) -> Result<TeamView, Problem> {
+    if input.members.len() > 100 {
+        return Err(Problem::field("members", "at most 100 members"));
+    }
+    let team: TeamId = match call.key() {
+        Some(key) => TeamId(derived_id(&key.text).0),
+        None => call.clock().id(),
+    };
+    let command = WorkspaceCommand::FormTeam { team, name: input.name, members: input.members };
+    call.execute(Subject::Workspace(input.workspace_id), Command::Workspace(command)).await?;
+    queries::get(call.pool(), Listed::Teams, team.0).await?.ok_or_else(|| Problem::not_found("team"))
+}
+
+async fn list_teams(call: Call, input: ListIn) -> Result<Page<TeamView>, Problem> {
+    let rows = input.limit.rows()?;
+    let items: Vec<TeamView> =
+        queries::list(call.pool(), Listed::Teams, input.workspace_id, input.cursor, rows + 1).await?;
+    Ok(page(items, rows, |row| row.id.0))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Events {
+    workspace_id: WorkspaceId,
+    /// Only events after this offset.
+    #[serde(default)]
+    after: u64,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// A piece of the log.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct EventPage {
+    /// The events, oldest first; those of others' direct conversations are left out.
+    pub events: Vec<Value>,
+    /// The end of the log.
+    pub head: u64,
+}
+
+async fn events(call: Call, input: Events) -> Result<EventPage, Problem> {
+    let workspace = input.workspace_id;
+    let rows = input.limit.rows()?;
+    let me = Principal::User(call.user()?);
+    let head = log::head(call.pool(), workspace).await?.offset;
+    let page = log::page(call.pool(), workspace, input.after, rows).await?;
+    let seen = page.iter().filter(|event| event.audience.as_ref().is_none_or(|who| who.contains(&me)));
+    Ok(EventPage { events: seen.map(shown).collect(), head })
+}
