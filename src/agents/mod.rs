@@ -4,6 +4,8 @@
 //! A driver never decides what a failure means for the task. It says what happened; "connection lost" is
 //! [`FailureClass::DispatchUnknown`] or a reconciliation with the instance, never a guess.
 
+pub mod penguin;
+
 use std::time::Duration;
 
 use futures::future::BoxFuture;
