@@ -4,6 +4,7 @@
 //! A driver never decides what a failure means for the task. It says what happened; "connection lost" is
 //! [`FailureClass::DispatchUnknown`] or a reconciliation with the instance, never a guess.
 
+pub mod penguin;
 pub mod scripted;
 
 use std::time::Duration;

@@ -36,3 +36,8 @@ pub async fn connect(options: PgConnectOptions, connections_max: u32) -> Result<
         .connect_with(options)
         .await
 }
+
+/// Tells whether the database answers.
+pub async fn answers(pool: &PgPool) -> bool {
+    sqlx::query("SELECT 1").execute(pool).await.is_ok()
+}

@@ -1,0 +1,159 @@
+//! Settings: built-in defaults < `cluster.toml` < environment. Flags of the command line come on top, in `cli`.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+/// Everything that can be set.
+#[derive(Clone)]
+pub struct Config {
+    /// Where HTTP and WebSocket listen: `LINK_HTTP_ADDR`.
+    pub http_addr: SocketAddr,
+    /// Where other nodes reach this one: `LINK_CLUSTER_ADDR`.
+    pub cluster_addr: SocketAddr,
+    /// This node's name: `LINK_NODE`.
+    pub node: String,
+    /// The database; its own one when absent: `DATABASE_URL`.
+    pub database_url: Option<String>,
+    /// Where the own database, keys and the like are: `LINK_DATA_DIR`.
+    pub data_dir: PathBuf,
+    /// Where the binaries of Postgres are: `LINK_PG_BIN`.
+    pub pg_bin: Option<PathBuf>,
+    /// The key that signs tokens, PKCS#8 in base64; made once when absent: `LINK_JWT_KEY`.
+    pub jwt_key: Option<String>,
+    /// What is logged: `RUST_LOG`.
+    pub log: String,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is there and cannot be read.
+    #[error("{path} cannot be read: {cause}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// A value is wrong.
+    #[error("{name} = `{value}` is wrong: {cause}")]
+    Value {
+        /// Of which setting.
+        name: &'static str,
+        /// The value.
+        value: String,
+        /// Why.
+        cause: String,
+    },
+}
+
+/// What `cluster.toml` may hold; each the same as its environment variable.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    http_addr: Option<String>,
+    cluster_addr: Option<String>,
+    node: Option<String>,
+    database_url: Option<String>,
+    data_dir: Option<PathBuf>,
+    pg_bin: Option<PathBuf>,
+    jwt_key: Option<String>,
+    log: Option<String>,
+}
+
+impl Config {
+    /// Reads the settings of this process: `cluster.toml` in the current directory, then the environment.
+    pub fn load() -> Result<Self, Error> {
+        Self::read(Path::new("cluster.toml"), &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn read(file: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let file = match std::fs::read_to_string(file) {
+            Ok(text) => toml::from_str(&text)
+                .map_err(|error| Error::File { path: file.to_owned(), cause: error.to_string() })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => File::default(),
+            Err(error) => return Err(Error::File { path: file.to_owned(), cause: error.to_string() }),
+        };
+        let or = |name, file: Option<String>| env(name).or(file);
+        let path = |name, file: Option<PathBuf>| env(name).map(PathBuf::from).or(file);
+        Ok(Self {
+            http_addr: address("LINK_HTTP_ADDR", or("LINK_HTTP_ADDR", file.http_addr), "127.0.0.1:7070")?,
+            cluster_addr: address("LINK_CLUSTER_ADDR", or("LINK_CLUSTER_ADDR", file.cluster_addr), "127.0.0.1:7071")?,
+            node: or("LINK_NODE", file.node).unwrap_or_else(host_name),
+            database_url: or("DATABASE_URL", file.database_url),
+            data_dir: path("LINK_DATA_DIR", file.data_dir).unwrap_or_else(|| default_data_dir(env)),
+            pg_bin: path("LINK_PG_BIN", file.pg_bin),
+            jwt_key: or("LINK_JWT_KEY", file.jwt_key),
+            log: or("RUST_LOG", file.log).unwrap_or_else(|| "info".into()),
+        })
+    }
+}
+
+/// Secrets are masked: what is printed may end up anywhere.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let masked = |secret: &Option<String>| secret.as_ref().map(|_| "(set)");
+        f.debug_struct("Config")
+            .field("http_addr", &self.http_addr)
+            .field("cluster_addr", &self.cluster_addr)
+            .field("node", &self.node)
+            .field("database_url", &masked(&self.database_url))
+            .field("data_dir", &self.data_dir)
+            .field("pg_bin", &self.pg_bin)
+            .field("jwt_key", &masked(&self.jwt_key))
+            .field("log", &self.log)
+            .finish()
+    }
+}
+
+fn address(name: &'static str, given: Option<String>, default: &str) -> Result<SocketAddr, Error> {
+    let value = given.unwrap_or_else(|| default.to_owned());
+    value.parse().map_err(|error: std::net::AddrParseError| Error::Value { name, cause: error.to_string(), value })
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "link".into() } else { name.to_owned() }
+}
+
+/// As root the database runs as another user and must reach its data; a home directory is closed to it.
+fn default_data_dir(env: &dyn Fn(&str) -> Option<String>) -> PathBuf {
+    let home = env("HOME").filter(|home| home != "/root");
+    match home {
+        Some(home) => PathBuf::from(env("XDG_DATA_HOME").unwrap_or(format!("{home}/.local/share"))).join("link"),
+        None => PathBuf::from("/var/lib/link"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
+        let file = std::env::temp_dir().join(format!("link-config-{}.toml", std::process::id()));
+        std::fs::write(&file, "node = \"from-file\"\nhttp_addr = \"127.0.0.1:1\"\n").unwrap();
+        let env = |name: &str| (name == "LINK_HTTP_ADDR").then(|| "127.0.0.1:2".to_owned());
+        let config = Config::read(&file, &env).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!((config.http_addr.port(), config.node.as_str()), (2, "from-file"));
+        assert_eq!(config.cluster_addr.port(), 7071);
+    }
+
+    #[test]
+    fn a_printed_config_shows_no_secret() {
+        let env = |name: &str| match name {
+            "DATABASE_URL" => Some("postgres://u:hunter2@h/d".to_owned()),
+            "LINK_JWT_KEY" => Some("topsecret".to_owned()),
+            _ => None,
+        };
+        let shown = format!("{:?}", Config::read(Path::new("/nonexistent/cluster.toml"), &env).unwrap());
+        assert!(!shown.contains("hunter2") && !shown.contains("topsecret"));
+    }
+}

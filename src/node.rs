@@ -1,0 +1,227 @@
+//! The composition root: puts the parts of a node together, in order, and takes them apart again.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write,
+    net::SocketAddr,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    str::FromStr,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::PrometheusHandle;
+use sqlx::postgres::PgConnectOptions;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    actors::{Context, Directory, context::runtime_name},
+    agents::AgentRuntime,
+    api::{
+        Api, Services,
+        tokens::{Keys, Passwords},
+    },
+    clock::Clock,
+    cluster::{HEARTBEAT, Membership, Standing},
+    config::Config,
+    domain::agent::RuntimeKind,
+    persistence::{self, embedded, log, migrations, people, secrets::Vault},
+    telemetry,
+    transport::{self, Doors},
+};
+
+/// How long open requests may take when the node stops.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Commands' keys are remembered this long.
+const KEYS_LIVE: chrono::TimeDelta = chrono::TimeDelta::days(7);
+
+static METRICS: LazyLock<Option<PrometheusHandle>> = LazyLock::new(|| telemetry::metrics().ok());
+
+/// A running node.
+pub struct Node {
+    addr: SocketAddr,
+    api: Api,
+    stopping: CancellationToken,
+    replaced: CancellationToken,
+    http: JoinHandle<()>,
+    chores: Vec<JoinHandle<()>>,
+    directory: (Directory, JoinHandle<()>),
+    database: Option<embedded::Server>,
+}
+
+impl Node {
+    /// Starts a node: database, schema, key, cluster, workspaces with open work, doors.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        Self::start_with(config, Clock::default()).await
+    }
+
+    /// Starts a node whose clock can be moved.
+    pub async fn start_with(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let begun = std::time::Instant::now();
+        let (options, database) = database(&config).await?;
+        let pool =
+            persistence::connect(options, persistence::CONNECTIONS_MAX).await.context("connecting to the database")?;
+        migrations::migrate(&pool).await.context("bringing the database up to date")?;
+        let keys = keys(&config)?;
+        let vault = Vault::new(keys.vault()).ok().context("making the vault for credentials")?;
+        let cluster_addr = config.cluster_addr.to_string();
+        let membership = Membership::join(pool.clone(), config.node.clone(), clock.id(), &cluster_addr).await?;
+        let context = Arc::new(Context::new(pool, clock, membership, vault, runtimes()?));
+        let (directory, directory_task) = Directory::start(context.clone()).await?;
+        let services = Services { directory: directory.clone(), keys, passwords: Passwords::default() };
+        let api = Api::new(Arc::new(services));
+        let (stopping, replaced) = (CancellationToken::new(), CancellationToken::new());
+        let listener = TcpListener::bind(config.http_addr)
+            .await
+            .with_context(|| format!("listening on {}: choose another LINK_HTTP_ADDR", config.http_addr))?;
+        let addr = listener.local_addr()?;
+        let doors = Doors {
+            api: api.clone(),
+            metrics: Arc::new(|| METRICS.as_ref().map(PrometheusHandle::render).unwrap_or_default()),
+            stopping: stopping.clone(),
+            node: config.node.clone(),
+        };
+        LazyLock::force(&METRICS);
+        let http = tokio::spawn(serve(listener, transport::router(doors), stopping.clone()));
+        let chores = vec![
+            tokio::spawn(beat(context.clone(), stopping.clone(), replaced.clone())),
+            tokio::spawn(tidy(context.clone(), stopping.clone())),
+        ];
+        let open = directory.pick_up().await.context("looking for open work")?;
+        tracing::info!(%addr, node = config.node, workspaces_with_open_work = open, elapsed_ms = begun.elapsed().as_millis() as u64, "node ready");
+        Ok(Self { addr, api, stopping, replaced, http, chores, directory: (directory, directory_task), database })
+    }
+
+    /// Returns where the node listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Returns the operations, for what runs in the same process.
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// Ends when another process has taken this node's name; then this one has to stop.
+    pub async fn replaced(&self) {
+        self.replaced.cancelled().await;
+    }
+
+    /// Stops: no new work, open requests end, sockets close with 1012, leases go back, the database stops.
+    pub async fn stop(self) {
+        self.stopping.cancel();
+        if tokio::time::timeout(DRAIN, self.http).await.is_err() {
+            tracing::warn!("open requests did not end in time");
+        }
+        self.chores.iter().for_each(JoinHandle::abort);
+        let (directory, task) = self.directory;
+        directory.stop();
+        let _ = tokio::time::timeout(DRAIN, task).await;
+        let context = directory.context().clone();
+        if let Err(error) = context.membership.leave().await {
+            tracing::warn!(%error, "leases not given back; they run out by themselves");
+        }
+        context.pool.close().await;
+        if let Some(database) = self.database
+            && let Err(error) = database.stop().await
+        {
+            tracing::warn!(%error, "the database did not stop cleanly; its next start recovers");
+        }
+        tracing::info!("node stopped");
+    }
+}
+
+async fn database(config: &Config) -> anyhow::Result<(PgConnectOptions, Option<embedded::Server>)> {
+    if let Some(url) = &config.database_url {
+        // The parser's error may quote the URL, and with it the password.
+        let options = PgConnectOptions::from_str(url).ok().context("DATABASE_URL is no postgres:// URL")?;
+        return Ok((options, None));
+    }
+    let settings = embedded::Settings {
+        root: config.data_dir.clone(),
+        bin_dir: config.pg_bin.clone(),
+        durability: embedded::Durability::Full,
+    };
+    let server = embedded::Server::start(settings).await?;
+    Ok((server.options("link"), Some(server)))
+}
+
+/// Reads the key that was given, or the one in the data directory, which is made once.
+fn keys(config: &Config) -> anyhow::Result<Keys> {
+    if let Some(key) = &config.jwt_key {
+        return Ok(Keys::parse(key)?);
+    }
+    let path = config.data_dir.join("jwt.key");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let text = Keys::generate()?;
+            write_private(&path, &text).with_context(|| format!("keeping the key in {}", path.display()))?;
+            text
+        }
+        Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+    };
+    Ok(Keys::parse(&text)?)
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn runtimes() -> anyhow::Result<BTreeMap<&'static str, Arc<dyn AgentRuntime>>> {
+    let http = reqwest::Client::builder()
+        .user_agent(concat!("link/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(3))
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?;
+    let penguin: Arc<dyn AgentRuntime> = Arc::new(crate::agents::penguin::Penguin::new(http));
+    Ok([(runtime_name(RuntimeKind::Penguin), penguin)].into())
+}
+
+async fn serve(listener: TcpListener, router: axum::Router, stopping: CancellationToken) {
+    let served = axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the listener failed");
+    }
+}
+
+/// Renews leases and the sign of life, until the node stops or is replaced.
+async fn beat(context: Arc<Context>, stopping: CancellationToken, replaced: CancellationToken) {
+    let mut tick = tokio::time::interval(HEARTBEAT);
+    while !stopping.is_cancelled() {
+        tick.tick().await;
+        match tokio::time::timeout(HEARTBEAT * 3, context.membership.beat()).await {
+            Ok(Ok(Standing::Good)) => {}
+            Ok(Ok(Standing::Replaced)) => {
+                tracing::error!("another process has taken this node's name: stopping");
+                replaced.cancel();
+                return;
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "heartbeat failed; the next one follows"),
+            Err(_) => tracing::warn!("heartbeat took too long; the next one follows"),
+        }
+    }
+}
+
+/// Forgets what nobody can ask for any more.
+async fn tidy(context: Arc<Context>, stopping: CancellationToken) {
+    let mut tick = tokio::time::interval(Duration::from_secs(600));
+    while !stopping.is_cancelled() {
+        tick.tick().await;
+        let now = context.clock.now();
+        let keys = log::forget_commands(&context.pool, now - KEYS_LIVE).await;
+        let tokens = people::forget_tokens(&context.pool, now).await;
+        if let (Err(error), _) | (_, Err(error)) = (keys, tokens) {
+            tracing::warn!(%error, "old keys and tokens not forgotten; the next time they are");
+        }
+    }
+}

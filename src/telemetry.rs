@@ -1,0 +1,64 @@
+//! Logs and metrics: what is written where, and what each number means.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// Seconds that latencies are counted by.
+const SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0];
+/// Events that commits are counted by.
+const EVENTS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+/// Every metric: name, kind, meaning.
+pub const METRICS: &[(&str, &str, &str)] = &[
+    ("link_operations_total", "counter", "Calls of operations, by operation and outcome"),
+    ("link_operation_seconds", "histogram", "Time of a call of an operation"),
+    ("link_commands_total", "counter", "Commands to entities, by kind and outcome"),
+    ("link_command_seconds", "histogram", "Time from handing a command in to its answer"),
+    ("link_commit_seconds", "histogram", "Time of a commit of the log"),
+    ("link_commit_events", "histogram", "Events in one commit"),
+    ("link_events_total", "counter", "Events committed"),
+    ("link_activation_seconds", "histogram", "Time to build an entity from snapshot and log"),
+    ("link_entities_active", "gauge", "Entities in memory, in the workspace that was swept last"),
+    ("link_workspaces_active", "gauge", "Workspaces in memory"),
+    ("link_entity_panics_total", "counter", "Commands that panicked in decide"),
+    ("link_actor_failures_total", "counter", "Actors that failed, by kind"),
+    ("link_dispatches_total", "counter", "Delegations handed to an instance"),
+    ("link_probes_total", "counter", "Questions to instances whether they live, by runtime and outcome"),
+    ("link_agent_calls_total", "counter", "Calls of agent servers, by runtime, call and outcome"),
+    ("link_agent_call_seconds", "histogram", "Time of a call of an agent server"),
+    ("link_clients_connected", "gauge", "Open sockets of clients"),
+    ("link_clients_too_slow_total", "counter", "Clients that were cut because they did not read"),
+];
+
+/// Sets the process's logs up; a second call changes nothing.
+pub fn logs(filter: &str, json: bool) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let registry = tracing_subscriber::registry().with(filter);
+    // Another subscriber may be there already, in tests.
+    let _ = match json {
+        true => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
+        false => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
+    };
+}
+
+/// Sets the process's metrics up.
+///
+/// # Errors
+/// When another recorder is there already.
+pub fn metrics() -> Result<PrometheusHandle, BuildError> {
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_events".into()), EVENTS)?;
+    let handle = builder.install_recorder()?;
+    for (name, kind, meaning) in METRICS {
+        match *kind {
+            "counter" => describe_counter!(*name, *meaning),
+            "gauge" => describe_gauge!(*name, *meaning),
+            _ if name.ends_with("_seconds") => describe_histogram!(*name, Unit::Seconds, *meaning),
+            _ => describe_histogram!(*name, *meaning),
+        }
+    }
+    Ok(handle)
+}

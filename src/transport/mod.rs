@@ -1,0 +1,97 @@
+//! Doors: they decode, find out who calls, and hand over. No rule of the domain is here.
+
+mod docs;
+mod json;
+mod rest;
+mod ws;
+
+use std::{any::Any, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderValue, Response, StatusCode, header},
+    middleware::{self, Next},
+    response::IntoResponse,
+    routing::get,
+};
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::api::{
+    Api,
+    problem::{self, Problem},
+};
+
+/// What the doors need besides the operations.
+#[derive(Clone)]
+pub struct Doors {
+    /// The operations.
+    pub api: Api,
+    /// Renders the metrics.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Ends the open sockets.
+    pub stopping: CancellationToken,
+    /// The name of this node.
+    pub node: String,
+}
+
+/// Builds every route.
+pub fn router(doors: Doors) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/ws", get(ws::upgrade))
+        .route("/docs", get(docs::page))
+        .nest("/api/v1", rest::routes(&doors.api))
+        .fallback(async || problem_response(Problem::new(problem::NO_SUCH_OPERATION, "nothing is at this path")))
+        .method_not_allowed_fallback(async || problem_response(Problem::new(problem::METHOD_NOT_ALLOWED, "see /docs")))
+        .layer(middleware::from_fn(harden))
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(doors)
+}
+
+async fn ready(State(doors): State<Doors>) -> Response<Body> {
+    let pool = &doors.api.services().context().pool;
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(2), crate::persistence::answers(pool)).await;
+    if doors.stopping.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
+    match answer {
+        Ok(true) => "ready\n".into_response(),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response(),
+    }
+}
+
+async fn metrics(State(doors): State<Doors>) -> Response<Body> {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], (doors.metrics)()).into_response()
+}
+
+async fn harden(request: Request, next: Next) -> Response<Body> {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
+    tracing::error!("a door panicked");
+    problem_response(Problem::new(problem::INTERNAL, "the request ran into a bug"))
+}
+
+/// Returns a problem as RFC 9457 wants it.
+fn problem_response(problem: Problem) -> Response<Body> {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+    if problem.retryable {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}

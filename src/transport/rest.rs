@@ -1,0 +1,201 @@
+//! REST: every operation at its method and path.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::{
+    Json, Router,
+    body::{Body, to_bytes},
+    extract::{FromRequestParts, RawPathParams, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, request::Parts},
+    response::IntoResponse,
+    routing::{MethodFilter, MethodRouter, get},
+};
+use schemars::SchemaGenerator;
+use serde_json::{Map, Value};
+
+use crate::{
+    api::{
+        Answer, Api, Caller, Method, Operation, openapi,
+        problem::{self, Problem},
+    },
+    domain::{ids::UserId, permission::Permission},
+};
+
+use super::{
+    Doors,
+    json::{self, BYTES_MAX},
+    problem_response,
+};
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
+/// Says at which offset a change is readable.
+const OFFSET: HeaderName = HeaderName::from_static("link-offset");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What the door has to know of an operation.
+#[derive(Clone)]
+struct Route {
+    name: &'static str,
+    method: Method,
+    public: bool,
+    /// Fields of the query that are no strings.
+    typed: BTreeSet<String>,
+}
+
+/// Builds the routes of all operations.
+pub fn routes(api: &Api) -> Router<Doors> {
+    let mut paths: BTreeMap<&'static str, MethodRouter<Doors>> = BTreeMap::new();
+    for operation in api.table().operations() {
+        let route = Route {
+            name: operation.name,
+            method: operation.method,
+            public: operation.permission == Permission::Public,
+            typed: typed_fields(operation),
+        };
+        let filter = match operation.method {
+            Method::Get => MethodFilter::GET,
+            Method::Post => MethodFilter::POST,
+            Method::Patch => MethodFilter::PATCH,
+            Method::Delete => MethodFilter::DELETE,
+        };
+        let handler = move |State(doors): State<Doors>, request: Request| answer(doors, route.clone(), request);
+        let known = paths.remove(operation.path).unwrap_or_default();
+        paths.insert(operation.path, known.on(filter, handler));
+    }
+    let document = openapi::document(api.table());
+    let described = get(async move || Json(document.clone()));
+    let router = paths.into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
+    router.route("/openapi.json", described)
+}
+
+fn typed_fields(operation: &Operation) -> BTreeSet<String> {
+    let mut schemas = SchemaGenerator::default();
+    let schema = (operation.input)(&mut schemas).to_value();
+    let name = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
+    let definition = name.and_then(|name| schemas.definitions().get(name));
+    let fields = definition.and_then(|schema| schema.get("properties")).and_then(Value::as_object);
+    let is_typed = |schema: &Value| {
+        let kind = schema.get("type").map(Value::to_string).unwrap_or_default();
+        kind.contains("integer") || kind.contains("boolean") || kind.contains("number")
+    };
+    fields.into_iter().flatten().filter(|(_, schema)| is_typed(schema)).map(|(name, _)| name.clone()).collect()
+}
+
+async fn answer(doors: Doors, route: Route, request: Request) -> Response<Body> {
+    let (mut parts, body) = request.into_parts();
+    let trace = trace_of(&parts.headers, &doors.api);
+    let called = match read(&doors.api, &route, &mut parts, body, &trace).await {
+        Ok((caller, input)) => doors.api.call(route.name, caller, input).await,
+        Err(problem) => Err(problem),
+    };
+    match called {
+        Ok(Answer { status, body, offset }) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+            let mut response = (status, Json(body)).into_response();
+            if let Some(offset) = offset {
+                response.headers_mut().insert(OFFSET, HeaderValue::from(offset));
+            }
+            response
+        }
+        Err(mut problem) => {
+            problem.trace_id = trace;
+            problem_response(problem)
+        }
+    }
+}
+
+async fn read(
+    api: &Api,
+    route: &Route,
+    parts: &mut Parts,
+    body: Body,
+    trace: &str,
+) -> Result<(Caller, Value), Problem> {
+    let user = if route.public { None } else { user_of(&parts.headers, api)? };
+    let key = match parts.headers.get(IDEMPOTENCY_KEY) {
+        None => None,
+        Some(key) => Some(key.to_str().map_err(|_| Problem::field("Idempotency-Key", "must be ASCII"))?.to_owned()),
+    };
+    let mut fields = match route.method {
+        Method::Get => Map::new(),
+        Method::Post | Method::Patch | Method::Delete => body_of(&parts.headers, body).await?,
+    };
+    if matches!(route.method, Method::Get | Method::Delete) {
+        for (name, value) in query_of(parts, &route.typed)? {
+            fields.insert(name, value);
+        }
+    }
+    let path = RawPathParams::from_request_parts(parts, &()).await;
+    let path = path.map_err(|_| Problem::new(problem::MALFORMED, "the path is not valid UTF-8"))?;
+    for (name, value) in &path {
+        let value = Value::from(value);
+        if fields.get(name).is_some_and(|given| *given != value) {
+            return Err(Problem::field(name, "differs from the path"));
+        }
+        fields.insert(name.to_owned(), value);
+    }
+    Ok((Caller { user, key, trace: trace.to_owned() }, Value::Object(fields)))
+}
+
+/// Returns whose token it is; a token that is no good is an error, none is not.
+fn user_of(headers: &HeaderMap, api: &Api) -> Result<Option<UserId>, Problem> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let token = value.to_str().ok().and_then(|text| text.strip_prefix("Bearer ").or(text.strip_prefix("bearer ")));
+    let now = api.services().context().clock.now();
+    let user = token.and_then(|token| api.services().keys.check(token.trim(), now)).map(|(user, _)| user);
+    let user = user.ok_or_else(|| Problem::new(problem::UNAUTHENTICATED, "the token is not, or no longer, good"))?;
+    Ok(Some(user))
+}
+
+async fn body_of(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, Problem> {
+    let bytes = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BYTES_MAX)).await;
+    let bytes = bytes.map_err(|_| Problem::new(problem::MALFORMED, "the body did not arrive in time"))?;
+    let bytes = bytes.map_err(|error| {
+        let too_large = std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("limit"));
+        match too_large {
+            true => Problem::new(problem::TOO_LARGE, format!("the body is larger than {BYTES_MAX} bytes")),
+            false => Problem::new(problem::MALFORMED, "the body broke off"),
+        }
+    })?;
+    if bytes.is_empty() {
+        return Ok(Map::new());
+    }
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+        return Err(Problem::new(problem::UNSUPPORTED_MEDIA, "the body must be application/json"));
+    }
+    match json::parse(&bytes)? {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(Problem::new(problem::INVALID_INPUT, "the body must be a JSON object")),
+    }
+}
+
+fn query_of(parts: &Parts, typed: &BTreeSet<String>) -> Result<Map<String, Value>, Problem> {
+    let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+    let pairs = pairs.map_err(|_| Problem::new(problem::MALFORMED, "the query cannot be read"))?.0;
+    let mut fields = Map::new();
+    for (name, text) in pairs {
+        if name.contains('\0') || text.contains('\0') {
+            return Err(Problem::new(problem::MALFORMED, "the query holds U+0000"));
+        }
+        let value = match typed.contains(&name) {
+            true => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+            false => Value::String(text),
+        };
+        if fields.insert(name.clone(), value).is_some() {
+            return Err(Problem::field(name, "is given twice"));
+        }
+    }
+    Ok(fields)
+}
+
+/// Takes the trace of a W3C `traceparent`, or makes one.
+fn trace_of(headers: &HeaderMap, api: &Api) -> String {
+    let given = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    let id = given.and_then(|text| text.split('-').nth(1));
+    match id.filter(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) && id.bytes().any(|b| b != b'0')) {
+        Some(id) => id.to_ascii_lowercase(),
+        None => api.services().context().clock.id::<uuid::Uuid>().simple().to_string(),
+    }
+}

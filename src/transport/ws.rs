@@ -1,0 +1,375 @@
+//! The WebSocket door: one socket, one client actor. Frames in JSON; see docs/protocol.md.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    extract::{
+        State,
+        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
+    },
+    http::Response,
+};
+use chrono::{DateTime, Utc};
+use futures::{FutureExt, SinkExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{sync::mpsc, time::Instant};
+
+use crate::{
+    actors::{
+        client::{ClientHandle, Outgoing, Refusal, SUBSCRIPTIONS_MAX, Wanted},
+        feed::Topics,
+    },
+    api::{
+        Caller,
+        problem::{self, Problem},
+    },
+    domain::{
+        ids::{Subject, UserId, WorkspaceId},
+        principal::Principal,
+    },
+    persistence::queries::{self, Scope},
+};
+
+use super::{
+    Doors,
+    json::{self, BYTES_MAX},
+};
+
+/// How long a new socket may stay silent.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two pings; after two without a sign of life the socket is closed.
+const HEARTBEAT: Duration = Duration::from_secs(20);
+/// Calls of one socket that may be under way at once.
+const CALLS_MAX: usize = 64;
+/// The most topics of one subscription.
+const TOPICS_MAX: usize = 256;
+/// How long one write may take before the client counts as too slow.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+const BAD_FRAME: u16 = 4000;
+const NOT_AUTHENTICATED: u16 = 4001;
+const TOO_SLOW: u16 = 4008;
+const GOING_AWAY: u16 = 1012;
+
+/// Opens a socket.
+pub async fn upgrade(State(doors): State<Doors>, upgrade: WebSocketUpgrade) -> Response<Body> {
+    let upgrade = upgrade.protocols(["link.v1.json"]).max_message_size(BYTES_MAX).read_buffer_size(4 * 1024);
+    upgrade.on_upgrade(|socket| async move {
+        let mut socket = socket;
+        let close = match greet(&doors, &mut socket).await {
+            Ok(session) => session.serve(&mut socket).await,
+            Err(close) => close,
+        };
+        let frame = CloseFrame { code: close.code, reason: close.reason.into() };
+        let _ = tokio::time::timeout(Duration::from_secs(1), socket.send(Message::Close(Some(frame)))).await;
+    })
+}
+
+struct Close {
+    code: u16,
+    reason: &'static str,
+}
+
+fn close(code: u16, reason: &'static str) -> Close {
+    Close { code, reason }
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "t", rename_all = "snake_case")]
+enum Frame {
+    Hello {
+        token: String,
+    },
+    Subscribe {
+        id: Value,
+        workspace: WorkspaceId,
+        #[serde(default)]
+        topics: Vec<String>,
+        after: Option<u64>,
+    },
+    Unsubscribe {
+        id: Value,
+        workspace: WorkspaceId,
+    },
+    Call {
+        id: Value,
+        op: String,
+        #[serde(default)]
+        input: Value,
+        key: Option<String>,
+    },
+    Presence {
+        workspace: WorkspaceId,
+        status: Presence,
+    },
+    Typing {
+        workspace: WorkspaceId,
+        topic: Subject,
+        on: bool,
+    },
+    Auth {
+        id: Value,
+        token: String,
+    },
+    Ping {
+        id: Value,
+    },
+}
+
+#[derive(Clone, Copy, Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Presence {
+    Online,
+    Away,
+    Working,
+    Offline,
+}
+
+struct Session {
+    doors: Doors,
+    user: UserId,
+    until: DateTime<Utc>,
+    client: ClientHandle,
+    outbox: mpsc::Receiver<Outgoing>,
+    calls: FuturesUnordered<BoxFuture<'static, Value>>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.client.stop();
+    }
+}
+
+async fn greet(doors: &Doors, socket: &mut WebSocket) -> Result<Session, Close> {
+    let silent = || close(NOT_AUTHENTICATED, "say hello with a token within 5 seconds");
+    let first = tokio::time::timeout(HELLO_TIMEOUT, socket.recv()).await.map_err(|_| silent())?;
+    let Some(Ok(Message::Text(text))) = first else { return Err(silent()) };
+    let token = match json::parse(text.as_bytes()).ok().and_then(|value| serde_json::from_value(value).ok()) {
+        Some(Frame::Hello { token }) => token,
+        _ => return Err(silent()),
+    };
+    let context = doors.api.services().context().clone();
+    let good = doors.api.services().keys.check(&token, context.clock.now());
+    let (user, until) = good.ok_or_else(|| close(NOT_AUTHENTICATED, "the token is not, or no longer, good"))?;
+    let started = ClientHandle::start(context.clone(), user).await;
+    let (client, outbox) = started.map_err(|_| close(GOING_AWAY, "the node is stopping"))?;
+    let connection: uuid::Uuid = context.clock.id();
+    let welcome = json!({
+        "t": "welcome", "connection": connection, "user": user, "heartbeat_ms": HEARTBEAT.as_millis() as u64,
+        "limits": {
+            "frame_bytes": BYTES_MAX, "subscriptions": SUBSCRIPTIONS_MAX, "calls": CALLS_MAX, "topics": TOPICS_MAX,
+        },
+        "server": {"version": env!("CARGO_PKG_VERSION"), "node": doors.node},
+    });
+    write(socket, &welcome.to_string()).await?;
+    Ok(Session { doors: doors.clone(), user, until, client, outbox, calls: FuturesUnordered::new() })
+}
+
+async fn write(socket: &mut WebSocket, text: &str) -> Result<(), Close> {
+    let sent = tokio::time::timeout(WRITE_TIMEOUT, socket.send(Message::text(text))).await;
+    match sent {
+        Err(_) => Err(close(TOO_SLOW, "the socket takes nothing")),
+        Ok(sent) => sent.map_err(|_| close(1000, "gone")),
+    }
+}
+
+impl Session {
+    async fn serve(mut self, socket: &mut WebSocket) -> Close {
+        let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        let mut heard = Instant::now();
+        let stopping = self.doors.stopping.clone();
+        loop {
+            let step = tokio::select! {
+                message = socket.recv() => {
+                    heard = Instant::now();
+                    self.received(message).await
+                }
+                outgoing = self.outbox.recv() => self.deliver(socket, outgoing).await,
+                Some(answer) = self.calls.next() => write(socket, &answer.to_string()).await,
+                _ = heartbeat.tick() => self.beat(socket, heard).await,
+                () = stopping.cancelled() => {
+                    let goodbye = json!({"t": "goodbye", "code": GOING_AWAY, "reason": "the node is stopping", "retry_after_ms": 500});
+                    let _ = write(socket, &goodbye.to_string()).await;
+                    Err(close(GOING_AWAY, "the node is stopping: reconnect"))
+                }
+            };
+            if let Err(close) = step {
+                return close;
+            }
+        }
+    }
+
+    /// Writes what is ready, then flushes once.
+    async fn deliver(&mut self, socket: &mut WebSocket, first: Option<Outgoing>) -> Result<(), Close> {
+        let mut next = Some(first.ok_or_else(|| close(TOO_SLOW, "too slow: subscribe again after your cursor"))?);
+        let mut fed = 0;
+        while let Some(outgoing) = next {
+            match outgoing {
+                Outgoing::Frame(text) => {
+                    let feed = tokio::time::timeout(WRITE_TIMEOUT, socket.feed(Message::text(&*text))).await;
+                    feed.map_err(|_| close(TOO_SLOW, "too slow: subscribe again after your cursor"))?
+                        .map_err(|_| close(1000, "gone"))?;
+                }
+                Outgoing::Close { code, .. } => return Err(close(code, "no longer a member of the workspace")),
+            }
+            fed += 1;
+            next = if fed < 64 { self.outbox.try_recv().ok() } else { None };
+        }
+        let flush = tokio::time::timeout(WRITE_TIMEOUT, socket.flush()).await;
+        flush
+            .map_err(|_| close(TOO_SLOW, "too slow: subscribe again after your cursor"))?
+            .map_err(|_| close(1000, "gone"))
+    }
+
+    async fn beat(&mut self, socket: &mut WebSocket, heard: Instant) -> Result<(), Close> {
+        if heard.elapsed() > HEARTBEAT * 2 {
+            return Err(close(1001, "no sign of life"));
+        }
+        if self.doors.api.services().context().clock.now() >= self.until {
+            return Err(close(NOT_AUTHENTICATED, "the token has ended: send `auth` with a fresh one in time"));
+        }
+        let ping = tokio::time::timeout(WRITE_TIMEOUT, socket.send(Message::Ping(Default::default()))).await;
+        ping.map_err(|_| close(TOO_SLOW, "the socket takes nothing"))?.map_err(|_| close(1000, "gone"))
+    }
+
+    async fn received(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), Close> {
+        let text = match message {
+            Some(Ok(Message::Text(text))) => text,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(()),
+            Some(Ok(Message::Binary(_))) => return Err(close(BAD_FRAME, "this subprotocol has text frames")),
+            Some(Ok(Message::Close(_))) | None => return Err(close(1000, "bye")),
+            Some(Err(_)) => return Err(close(BAD_FRAME, "the frame cannot be read, or is larger than 1 MiB")),
+        };
+        let value = match json::parse(text.as_bytes()) {
+            Ok(value) => value,
+            Err(problem) => {
+                self.answer(failed(Value::Null, &problem));
+                return Ok(());
+            }
+        };
+        let id = value.get("id").cloned().unwrap_or_default();
+        match serde_json::from_value::<Frame>(value) {
+            Ok(frame) => self.handle(frame).await?,
+            Err(error) => {
+                let detail = format!("no frame looks like this: {error}");
+                self.answer(failed(id, &Problem::new(problem::INVALID_INPUT, detail)));
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&self, value: Value) {
+        self.calls.push(async move { value }.boxed());
+    }
+
+    async fn handle(&mut self, frame: Frame) -> Result<(), Close> {
+        match frame {
+            Frame::Hello { .. } => return Err(close(BAD_FRAME, "hello was said already")),
+            Frame::Ping { id } => self.answer(json!({"t": "pong", "id": id})),
+            Frame::Call { id, op, input, key } => self.call(id, op, input, key),
+            Frame::Subscribe { id, workspace, topics, after } => self.subscribe(id, workspace, &topics, after).await,
+            Frame::Unsubscribe { id, workspace } => {
+                self.client.unsubscribe(workspace);
+                self.answer(json!({"t": "ok", "id": id, "data": null}));
+            }
+            Frame::Auth { id, token } => {
+                let services = self.doors.api.services();
+                match services.keys.check(&token, services.context().clock.now()) {
+                    Some((user, until)) if user == self.user => {
+                        self.until = until;
+                        self.answer(json!({"t": "ok", "id": id, "data": null}));
+                    }
+                    _ => return Err(close(NOT_AUTHENTICATED, "the token is not good, or another person's")),
+                }
+            }
+            Frame::Presence { workspace, status } => {
+                let data = json!({"who": Principal::User(self.user), "status": status});
+                self.signal(workspace, Subject::Workspace(workspace), "user:presence", data).await;
+            }
+            Frame::Typing { workspace, topic, on } => {
+                let data = json!({"who": Principal::User(self.user), "on": on});
+                self.signal(workspace, topic, "user:typing", data).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, id: Value, op: String, input: Value, key: Option<String>) {
+        if self.calls.len() >= CALLS_MAX {
+            let problem = Problem::new(problem::TOO_MANY, format!("at most {CALLS_MAX} calls at once"));
+            return self.answer(failed(id, &problem));
+        }
+        let api = self.doors.api.clone();
+        let trace = api.services().context().clock.id::<uuid::Uuid>().simple().to_string();
+        let caller = Caller { user: Some(self.user), key, trace };
+        let call = async move {
+            match api.call(&op, caller, input).await {
+                Ok(answer) => {
+                    let mut frame = json!({"t": "ok", "id": id, "data": answer.body});
+                    if let Some(offset) = answer.offset {
+                        frame["offset"] = json!(offset);
+                    }
+                    frame
+                }
+                Err(problem) => failed(id, &problem),
+            }
+        };
+        self.calls.push(call.boxed());
+    }
+
+    async fn subscribe(&mut self, id: Value, workspace: WorkspaceId, topics: &[String], after: Option<u64>) {
+        let topics = match parse_topics(topics) {
+            Ok(topics) => topics,
+            Err(problem) => return self.answer(failed(id, &problem)),
+        };
+        let wanted = Wanted { id: id.clone(), workspace, topics, after };
+        let problem = match self.client.subscribe(wanted).await {
+            Ok(_) => return,
+            Err(Refusal::NotFound) => Problem::not_found("workspace"),
+            Err(Refusal::TooMany) => {
+                Problem::new(problem::TOO_MANY, format!("at most {SUBSCRIPTIONS_MAX} subscriptions"))
+            }
+            Err(Refusal::Unavailable) => Problem::new(problem::UNAVAILABLE, "the log could not be read"),
+        };
+        self.answer(failed(id, &problem));
+    }
+
+    /// Hands something ephemeral to the workspace, if this person is in it.
+    async fn signal(&mut self, workspace: WorkspaceId, topic: Subject, kind: &'static str, data: Value) {
+        let context = self.doors.api.services().context();
+        if let Ok(Some(_)) = queries::access(&context.pool, Scope::Workspace, workspace.0, self.user).await {
+            context.feed.signal(workspace, topic, kind, data);
+        }
+    }
+}
+
+fn parse_topics(topics: &[String]) -> Result<Topics, Problem> {
+    if topics.is_empty() || topics.iter().any(|topic| topic == "*") {
+        return Ok(Topics::All);
+    }
+    if topics.len() > TOPICS_MAX {
+        return Err(Problem::field("topics", format!("at most {TOPICS_MAX} topics")));
+    }
+    let subjects = topics.iter().map(|topic| topic.parse::<Subject>());
+    let subjects = subjects.collect::<Result<Vec<_>, _>>();
+    subjects.map(Topics::Some).map_err(|error| Problem::field("topics", error.to_string()))
+}
+
+fn failed(id: Value, problem: &Problem) -> Value {
+    let mut frame = json!({
+        "t": "error", "code": problem.code, "message": problem.detail, "retryable": problem.retryable,
+        "next_actions": problem.next_actions,
+    });
+    if !problem.errors.is_empty() {
+        frame["errors"] = json!(problem.errors);
+    }
+    if !problem.trace_id.is_empty() {
+        frame["trace_id"] = json!(problem.trace_id);
+    }
+    if !id.is_null() {
+        frame["id"] = id;
+    }
+    frame
+}

@@ -1,0 +1,8 @@
+//! The one integration-test binary.
+
+mod embedded_pg;
+mod penguin_driver;
+mod penguin_lost;
+mod penguin_real;
+mod penguin_recordings;
+mod support;
