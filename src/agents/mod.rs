@@ -5,6 +5,7 @@
 //! [`FailureClass::DispatchUnknown`] or a reconciliation with the instance, never a guess.
 
 pub mod penguin;
+pub mod scripted;
 
 use std::time::Duration;
 

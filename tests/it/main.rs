@@ -5,4 +5,5 @@ mod penguin_driver;
 mod penguin_lost;
 mod penguin_real;
 mod penguin_recordings;
+mod spine;
 mod support;
