@@ -187,8 +187,8 @@ impl TestProcess {
         dead.root = PathBuf::new();
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 }
 
