@@ -95,6 +95,11 @@ pub struct Interrupt {
     /// The attempt that asked.
     pub attempt: AttemptId,
     /// The answer, once there is one.
+    #[serde(
+        default,
+        deserialize_with = "crate::domain::present::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub answer: Option<serde_json::Value>,
 }
 
