@@ -18,3 +18,6 @@ pub mod session;
 pub mod task;
 pub mod text;
 pub mod workspace;
+
+#[cfg(test)]
+mod tests;
