@@ -3,6 +3,7 @@
 mod crash;
 mod embedded_pg;
 mod penguin_driver;
+mod penguin_end_to_end;
 mod penguin_lost;
 mod penguin_real;
 mod penguin_recordings;
