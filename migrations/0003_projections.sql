@@ -204,7 +204,7 @@ CREATE TABLE interrupts (
     attempt_id uuid NOT NULL,
     kind text NOT NULL,
     prompt text NOT NULL,
-    details jsonb NOT NULL,
+    details jsonb,
     status text NOT NULL,
     answer jsonb,
     answered_by text,

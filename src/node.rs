@@ -26,7 +26,7 @@ use crate::{
         tokens::{Keys, Passwords},
     },
     clock::Clock,
-    cluster::{HEARTBEAT, Membership, Standing},
+    cluster::{ALIVE, HEARTBEAT, Identity, Membership, Standing},
     config::Config,
     domain::agent::RuntimeKind,
     persistence::{self, embedded, log, migrations, people, secrets::Vault},
@@ -69,7 +69,10 @@ impl Node {
         let keys = keys(&config)?;
         let vault = Vault::new(keys.vault()).ok().context("making the vault for credentials")?;
         let cluster_addr = config.cluster_addr.to_string();
-        let membership = Membership::join(pool.clone(), config.node.clone(), clock.id(), &cluster_addr).await?;
+        // The lock on its own database already proves that no other process has this node's name.
+        let alive = if database.is_some() { Duration::ZERO } else { ALIVE };
+        let identity = Identity { node: config.node.clone(), incarnation: clock.id(), addr: cluster_addr };
+        let membership = Membership::join(pool.clone(), identity, alive).await?;
         let context = Arc::new(Context::new(pool, clock, membership, vault, runtimes()?));
         let (directory, directory_task) = Directory::start(context.clone()).await?;
         let services = Services { directory: directory.clone(), keys, passwords: Passwords::default() };
@@ -185,7 +188,8 @@ fn runtimes() -> anyhow::Result<BTreeMap<&'static str, Arc<dyn AgentRuntime>>> {
         .redirect(reqwest::redirect::Policy::none())
         .build()?;
     let penguin: Arc<dyn AgentRuntime> = Arc::new(crate::agents::penguin::Penguin::new(http));
-    Ok([(runtime_name(RuntimeKind::Penguin), penguin)].into())
+    let scripted: Arc<dyn AgentRuntime> = Arc::new(crate::agents::scripted::Scripted);
+    Ok([(runtime_name(RuntimeKind::Penguin), penguin), (runtime_name(RuntimeKind::Scripted), scripted)].into())
 }
 
 async fn serve(listener: TcpListener, router: axum::Router, stopping: CancellationToken) {

@@ -260,6 +260,10 @@ impl EntityState {
                 loaded.catch_up(context, *workspace, *subject).await?;
                 Ok(again(decided.into_iter().map(|(Decided::Answer(e, _) | Decided::Proposed(e))| e)))
             }
+            Ok(Err(ProposalError::Poison)) => {
+                refuse(decided, &CommandError::Bug);
+                Err("the database does not take what was decided".into())
+            }
             Ok(Err(ProposalError::Unavailable(reason))) => {
                 refuse(decided, &CommandError::Unavailable(reason.clone()));
                 Err(reason.into())

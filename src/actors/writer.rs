@@ -90,6 +90,8 @@ pub(super) enum ProposalError {
     Stale,
     /// The outcome is unknown, or the workspace is elsewhere.
     Unavailable(String),
+    /// The database will never take it: a bug of Link's.
+    Poison,
 }
 
 /// What comes in.
@@ -290,7 +292,9 @@ impl WriterState {
                         self.context.membership.lost(&open.lease);
                     }
                     tracing::error!(error = %stop, "commit failed; the workspace starts again from its log");
-                    replies.into_iter().for_each(|reply| reply.fail(&stop.to_string()));
+                    // Alone in its batch, the proposal itself is what the database does not take; others may try again.
+                    let poison = replies.len() == 1 && matches!(&stop, Stop::Log(error) if error.is_poison());
+                    replies.into_iter().for_each(|reply| reply.fail(&stop.to_string(), poison));
                     return Err(stop);
                 }
             };
@@ -389,11 +393,15 @@ impl Reply {
         }
     }
 
-    fn fail(self, reason: &str) {
+    fn fail(self, reason: &str, poison: bool) {
         match self {
+            Self::Proposal { proposal, .. } if poison => {
+                let _ = proposal.send(Err(ProposalError::Poison));
+            }
             Self::Proposal { proposal, .. } => {
                 let _ = proposal.send(Err(ProposalError::Unavailable(reason.into())));
             }
+            Self::Command { envelope, .. } if poison => envelope.answer(Err(CommandError::Bug)),
             Self::Command { envelope, .. } => envelope.answer(Err(CommandError::Unavailable(reason.into()))),
         }
     }

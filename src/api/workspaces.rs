@@ -95,7 +95,7 @@ pub(super) struct Page<T> {
 /// Which page.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(transparent)]
-#[schemars(transparent)]
+#[schemars(transparent, inline)]
 pub(super) struct Limit(#[schemars(range(min = 1, max = 200))] pub Option<u16>);
 
 impl Limit {

@@ -31,7 +31,9 @@ pub fn shard_of(workspace: WorkspaceId) -> i32 {
         .as_bytes()
         .iter()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-    i32::try_from(hash % SHARDS as u64).unwrap_or(0)
+    // Its low bits mix badly, its high bits well.
+    let mixed = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    i32::try_from(mixed % SHARDS as u64).unwrap_or(0)
 }
 
 /// This node as the cluster sees it, and the shards that it holds.
@@ -44,6 +46,17 @@ pub struct Membership {
     taking: tokio::sync::Mutex<()>,
 }
 
+/// Who this process is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The node's name; the same after a restart.
+    pub node: String,
+    /// New at every start.
+    pub incarnation: Uuid,
+    /// Where other nodes reach it.
+    pub addr: String,
+}
+
 /// Whether this process may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -54,15 +67,17 @@ pub enum Standing {
 }
 
 impl Membership {
-    /// Registers this process under its name. After a crash the name frees itself within [`ALIVE`].
+    /// Registers this process under its name. A name that was seen within `alive` belongs to a live process, or to
+    /// one that has just crashed: it is waited for.
     ///
     /// # Errors
     /// [`leases::Error::NameInUse`] when another live process has the name.
-    pub async fn join(pool: PgPool, node: String, incarnation: Uuid, addr: &str) -> Result<Self, leases::Error> {
+    pub async fn join(pool: PgPool, identity: Identity, alive: Duration) -> Result<Self, leases::Error> {
+        let Identity { node, incarnation, addr } = identity;
         let begun = tokio::time::Instant::now();
         loop {
-            match leases::register(&pool, &node, incarnation, addr, ALIVE).await {
-                Err(leases::Error::NameInUse(_)) if begun.elapsed() < ALIVE + HEARTBEAT => {
+            match leases::register(&pool, &node, incarnation, &addr, alive).await {
+                Err(leases::Error::NameInUse(_)) if begun.elapsed() < alive + HEARTBEAT => {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
                 Err(error) => return Err(error),

@@ -37,6 +37,14 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Tells whether the batch itself cannot be stored, now or ever (SQLSTATE classes 22 and 23): a bug of Link's.
+    pub fn is_poison(&self) -> bool {
+        let Self::Refused(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         Self::Refused(error)

@@ -1,0 +1,211 @@
+//! Nodes under test: in this process over a database of their own, or as a process that can be killed.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use link::{
+    config::Config,
+    node::Node,
+    persistence::{
+        self,
+        embedded::{Durability, Server, Settings},
+        migrations,
+    },
+};
+use sqlx::{ConnectOptions, Connection, PgPool};
+use tokio::sync::OnceCell;
+
+static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+static COUNT: AtomicU32 = AtomicU32::new(0);
+const TEMPLATE: &str = "link_template";
+
+struct Cluster {
+    server: Server,
+    /// Removed by the process that comes after: a static is never dropped.
+    _root: PathBuf,
+}
+
+/// One throw-away Postgres for all tests of this process.
+async fn cluster() -> &'static Cluster {
+    let start = || async {
+        let root = scratch("cluster");
+        let settings = Settings { root: root.clone(), bin_dir: None, durability: Durability::None };
+        let server = Server::start(settings).await.expect("Postgres is installed: apt-get install postgresql");
+        let mut connection = server.options("postgres").connect().await.expect("it has just started");
+        let create = format!("CREATE DATABASE {TEMPLATE}");
+        sqlx::query(sqlx::AssertSqlSafe(create)).execute(&mut connection).await.expect("the name is free");
+        connection.close().await.expect("nothing is open");
+        let pool = persistence::connect(server.options(TEMPLATE), 2).await.expect("it has just been made");
+        migrations::migrate(&pool).await.expect("migrations run on an empty database");
+        pool.close().await;
+        Cluster { server, _root: root }
+    };
+    CLUSTER.get_or_init(start).await
+}
+
+/// A directory in memory, where there is one. Those of dead processes are removed.
+pub fn scratch(name: &str) -> PathBuf {
+    let base = if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
+    for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let owner = file.strip_prefix("link-test-").and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let path = PathBuf::from(format!("{base}/link-test-{}-{name}-{count}", std::process::id()));
+    std::fs::create_dir_all(&path).expect("the directory is new");
+    path
+}
+
+/// A database of its own, with the schema; returns its URL.
+pub async fn database() -> String {
+    let cluster = cluster().await;
+    let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let mut connection = cluster.server.options("postgres").connect().await.expect("the cluster runs");
+    let create = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy");
+    sqlx::query(sqlx::AssertSqlSafe(create)).execute(&mut connection).await.expect("the name is free");
+    connection.close().await.expect("nothing is open");
+    cluster.server.url(&name)
+}
+
+/// A node in this process.
+pub struct TestNode {
+    pub node: Node,
+    pub url: String,
+    pub database: String,
+    root: PathBuf,
+}
+
+impl TestNode {
+    pub async fn start() -> Self {
+        Self::on(database().await, scratch("node")).await
+    }
+
+    /// Starts on a database and a directory that exist.
+    pub async fn on(database: String, root: PathBuf) -> Self {
+        let config = config(&root, Some(database.clone()));
+        link::telemetry::logs(&config.log, false);
+        let node = Node::start(config).await.expect("a node starts");
+        let url = format!("http://{}", node.addr());
+        Self { node, url, database, root }
+    }
+
+    /// Stops it in order and starts it again on what it left behind.
+    pub async fn restart(self) -> Self {
+        let Self { node, database, root, .. } = self;
+        node.stop().await;
+        Self::on(database, root).await
+    }
+
+    pub fn pool(&self) -> &PgPool {
+        &self.node.api().services().context().pool
+    }
+}
+
+fn config(root: &Path, database_url: Option<String>) -> Config {
+    let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let node = format!("test-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    Config {
+        http_addr: any,
+        cluster_addr: any,
+        node,
+        database_url,
+        data_dir: root.to_owned(),
+        pg_bin: None,
+        jwt_key: None,
+        log: std::env::var("LINK_TEST_LOG").unwrap_or("warn".into()),
+    }
+}
+
+/// A node as a process of its own, with its own database below its directory.
+pub struct TestProcess {
+    child: Child,
+    pub url: String,
+    root: PathBuf,
+    port: u16,
+}
+
+impl TestProcess {
+    pub async fn start() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        drop(listener);
+        Self::on(scratch("process"), port).await
+    }
+
+    async fn on(root: PathBuf, port: u16) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_link"))
+            .arg("serve")
+            .env_remove("DATABASE_URL")
+            .env("LINK_DATA_DIR", &root)
+            .env("LINK_HTTP_ADDR", format!("127.0.0.1:{port}"))
+            .env("LINK_NODE", "killed")
+            .env("RUST_LOG", std::env::var("LINK_TEST_LOG").unwrap_or("error".into()))
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("the binary was built with this test");
+        let url = format!("http://127.0.0.1:{port}");
+        let mut process = Self { child, url, root, port };
+        process.wait_until_ready().await;
+        process
+    }
+
+    async fn wait_until_ready(&mut self) {
+        let ready = format!("{}/readyz", self.url);
+        let http = super::person::http();
+        for _ in 0..1_200 {
+            let answer = http.get(&ready).timeout(Duration::from_secs(1)).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("the node ended before it was ready: {status}");
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("the node was not ready within 30 seconds");
+    }
+
+    /// Kills it with SIGKILL and returns when it is gone.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it is our child");
+        self.child.wait().expect("it is our child");
+    }
+
+    /// Starts it again on what it left behind.
+    pub async fn revive(&mut self) {
+        let root = std::mem::take(&mut self.root);
+        let next = Self::on(root, self.port).await;
+        let mut dead = std::mem::replace(self, next);
+        dead.root = PathBuf::new();
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+impl Drop for TestProcess {
+    fn drop(&mut self) {
+        if self.root.as_os_str().is_empty() {
+            return;
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // Its Postgres notices the death by itself; until then the directory is in use.
+        for _ in 0..200 {
+            if std::fs::read_to_string(self.root.join("postgres/data/postmaster.pid")).is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        let _ = std::fs::remove_dir_all(&self.root);
+    }
+}
