@@ -138,7 +138,8 @@ impl Node {
     }
 }
 
-async fn database(config: &Config) -> anyhow::Result<(PgConnectOptions, Option<embedded::Server>)> {
+/// Finds the database that the settings name, or starts the own one.
+pub async fn database(config: &Config) -> anyhow::Result<(PgConnectOptions, Option<embedded::Server>)> {
     if let Some(url) = &config.database_url {
         // The parser's error may quote the URL, and with it the password.
         let options = PgConnectOptions::from_str(url).ok().context("DATABASE_URL is no postgres:// URL")?;
