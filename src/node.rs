@@ -73,7 +73,7 @@ impl Node {
         let alive = if database.is_some() { Duration::ZERO } else { ALIVE };
         let identity = Identity { node: config.node.clone(), incarnation: clock.id(), addr: cluster_addr };
         let membership = Membership::join(pool.clone(), identity, alive).await?;
-        let context = Arc::new(Context::new(pool, clock, membership, vault, runtimes()?));
+        let context = Arc::new(Context::new(pool, clock, membership, vault, runtimes()?, config.entity_idle));
         let (directory, directory_task) = Directory::start(context.clone()).await?;
         let services = Services { directory: directory.clone(), keys, passwords: Passwords::default() };
         let api = Api::new(Arc::new(services));

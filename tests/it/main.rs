@@ -1,5 +1,6 @@
 //! The one integration-test binary.
 
+mod actors;
 mod crash;
 mod embedded_pg;
 mod penguin_driver;
