@@ -202,6 +202,22 @@ enum Decided {
     Proposed(Envelope),
 }
 
+impl Decided {
+    /// Tells whether nothing will be proposed, so that the writer cannot notice an old state.
+    fn says_nothing_new(&self) -> bool {
+        match self {
+            Self::Answer(_, result) => !matches!(result, Err(CommandError::Bug)),
+            Self::Proposed(_) => false,
+        }
+    }
+
+    fn undone(self) -> Envelope {
+        match self {
+            Self::Answer(envelope, _) | Self::Proposed(envelope) => envelope,
+        }
+    }
+}
+
 impl EntityState {
     #[tracing::instrument(name = "actors.entity.work", skip_all, fields(subject = %self.arguments.subject))]
     async fn work(&mut self) -> Result<(), ActorProcessingErr> {
@@ -233,7 +249,16 @@ impl EntityState {
     ) -> Result<Vec<Envelope>, ActorProcessingErr> {
         let EntityArguments { context, workspace, subject, writer } = &self.arguments;
         let Some(loaded) = &mut self.loaded else { return Err("a workspace has no model of its own".into()) };
-        let (decided, items) = decide(*subject, loaded, waiting, panicked);
+        let (mut decided, mut items) = decide(*subject, loaded, waiting, panicked);
+        if decided.iter().any(Decided::says_nothing_new) {
+            // Consequences of other entities' commands may have come since, as when the last gate of a task opened.
+            let known = loaded.offset;
+            loaded.catch_up(context, *workspace, *subject).await?;
+            if loaded.offset > known {
+                (decided, items) =
+                    decide(*subject, loaded, decided.into_iter().map(Decided::undone).collect(), panicked);
+            }
+        }
         if items.is_empty() {
             settle(decided, vec![]);
             return Ok(vec![]);
@@ -256,7 +281,7 @@ impl EntityState {
             }
             Ok(Err(ProposalError::Stale)) => {
                 loaded.catch_up(context, *workspace, *subject).await?;
-                Ok(again(decided.into_iter().map(|(Decided::Answer(e, _) | Decided::Proposed(e))| e)))
+                Ok(again(decided.into_iter().map(Decided::undone)))
             }
             Ok(Err(ProposalError::Poison)) => {
                 refuse(decided, &CommandError::Bug);
