@@ -163,6 +163,7 @@ impl Narrator {
                 format!("{read} tokens read, {written} written, ${}", plain(&usage["cost_usd"]))
             }
             "attempt:failed" | "attempt:lost" => format!("{}: {}", text("class"), text("message")),
+            "delegation:recovering" => text("class"),
             "artifact:recorded" => format!("{} {}", text("kind"), text("name")),
             "interrupt:opened" => format!("{}: {}", text("kind"), text("prompt")),
             "interrupt:resolved" => text("answer"),

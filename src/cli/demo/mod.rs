@@ -97,9 +97,10 @@ async fn on_stage(table: Arc<Table>, node: &Node, exit: bool) -> Result<Ending, 
         })?,
         () = told_to_stop() => return Ok(Ending::Failed),
     };
-    if ending == Ending::Done {
-        narrator.aside(&paint.dyed("1;32", "\nBoth tasks are done, reviewed by a person.\n"))?;
-    }
+    narrator.aside(&match ending {
+        Ending::Done => paint.dyed("1;32", "\nBoth tasks are done, reviewed by a person.\n"),
+        Ending::Failed | Ending::NeedsHuman => paint.dyed("1;31", "\nA delegation did not complete: see above.\n"),
+    })?;
     narrator.aside(&ways_on(&scene, &server, paint))?;
     if exit {
         return Ok(ending);

@@ -27,7 +27,7 @@ say Three things stand out: search is twice as fast, boards update live, and two
 usage 1800 240 0.0094
 ask Shall the notes name the people who reported the two bugs?
 progress 60 writing docs/release-1.4.md
-write docs/release-1.4.md # Release 1.4\n\n- Search is twice as fast.\n- Boards update live.\n- Two bugs are gone; thanks to those who reported them.\n
+write docs/release-1.4.md # Release 1.4\n\n- Search is twice as fast.\n- Boards update live.\n- Two bugs are gone, thanks to those who reported them.\n
 tool markdownlint docs/release-1.4.md: no complaints
 progress 100 done
 usage 4200 910 0.0263
@@ -112,4 +112,16 @@ async fn person(table: &Arc<Table>, server: &str, name: &str, email: &str) -> Re
     let login = Login::of(&answer.body).context("the answer holds no login")?;
     client.adopt(Some(login))?;
     Ok(client)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::agents::scripted::script;
+
+    #[test]
+    fn the_scripts_can_be_read() {
+        for own in [super::WRITER, super::PUBLISHER] {
+            script::parse(own, "a title").unwrap();
+        }
+    }
 }
