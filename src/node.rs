@@ -46,7 +46,7 @@ pub struct Node {
     addr: SocketAddr,
     api: Api,
     stopping: CancellationToken,
-    replaced: CancellationToken,
+    doomed: CancellationToken,
     http: JoinHandle<()>,
     chores: Vec<JoinHandle<()>>,
     directory: (Directory, JoinHandle<()>),
@@ -77,7 +77,7 @@ impl Node {
         let (directory, directory_task) = Directory::start(context.clone()).await?;
         let services = Services { directory: directory.clone(), keys, passwords: Passwords::default() };
         let api = Api::new(Arc::new(services));
-        let (stopping, replaced) = (CancellationToken::new(), CancellationToken::new());
+        let (stopping, doomed) = (CancellationToken::new(), CancellationToken::new());
         let listener = TcpListener::bind(config.http_addr)
             .await
             .with_context(|| format!("listening on {}: choose another LINK_HTTP_ADDR", config.http_addr))?;
@@ -91,12 +91,22 @@ impl Node {
         LazyLock::force(&METRICS);
         let http = tokio::spawn(serve(listener, transport::router(doors), stopping.clone()));
         let chores = vec![
-            tokio::spawn(beat(context.clone(), stopping.clone(), replaced.clone())),
+            tokio::spawn(beat(context.clone(), stopping.clone(), doomed.clone())),
             tokio::spawn(tidy(context.clone(), stopping.clone())),
         ];
+        if let Some(database) = &database {
+            let (ended, stopping, doomed) = (database.ended(), stopping.clone(), doomed.clone());
+            tokio::spawn(async move {
+                let status = ended.await;
+                if !stopping.is_cancelled() {
+                    tracing::error!(status, "the database ended by itself: stopping");
+                    doomed.cancel();
+                }
+            });
+        }
         let open = directory.pick_up().await.context("looking for open work")?;
         tracing::info!(%addr, node = config.node, workspaces_with_open_work = open, elapsed_ms = begun.elapsed().as_millis() as u64, "node ready");
-        Ok(Self { addr, api, stopping, replaced, http, chores, directory: (directory, directory_task), database })
+        Ok(Self { addr, api, stopping, doomed, http, chores, directory: (directory, directory_task), database })
     }
 
     /// Returns where the node listens.
@@ -109,9 +119,10 @@ impl Node {
         &self.api
     }
 
-    /// Ends when another process has taken this node's name; then this one has to stop.
-    pub async fn replaced(&self) {
-        self.replaced.cancelled().await;
+    /// Ends when this node cannot go on: another process has its name, or its own database has ended by itself.
+    /// What started the process shall stop it and start it anew; nothing that was acknowledged is lost.
+    pub async fn doomed(&self) {
+        self.doomed.cancelled().await;
     }
 
     /// Stops: no new work, open requests end, sockets close with 1012, leases go back, the database stops.
@@ -200,7 +211,7 @@ async fn serve(listener: TcpListener, router: axum::Router, stopping: Cancellati
 }
 
 /// Renews leases and the sign of life, until the node stops or is replaced.
-async fn beat(context: Arc<Context>, stopping: CancellationToken, replaced: CancellationToken) {
+async fn beat(context: Arc<Context>, stopping: CancellationToken, doomed: CancellationToken) {
     let mut tick = tokio::time::interval(HEARTBEAT);
     while !stopping.is_cancelled() {
         tick.tick().await;
@@ -208,7 +219,7 @@ async fn beat(context: Arc<Context>, stopping: CancellationToken, replaced: Canc
             Ok(Ok(Standing::Good)) => {}
             Ok(Ok(Standing::Replaced)) => {
                 tracing::error!("another process has taken this node's name: stopping");
-                replaced.cancel();
+                doomed.cancel();
                 return;
             }
             Ok(Err(error)) => tracing::warn!(%error, "heartbeat failed; the next one follows"),

@@ -34,12 +34,12 @@ pub(super) async fn serve(given: &ArgMatches) -> Result<Ending, Error> {
     let config = settings(given)?;
     telemetry::logs(&config.log, false);
     let node = Node::start(config).await?;
-    let replaced = tokio::select! {
+    let doomed = tokio::select! {
         () = told_to_stop() => false,
-        () = node.replaced() => true,
+        () = node.doomed() => true,
     };
     node.stop().await;
-    Ok(if replaced { Ending::Failed } else { Ending::Done })
+    Ok(if doomed { Ending::Failed } else { Ending::Done })
 }
 
 /// Ends at Ctrl-C or SIGTERM.

@@ -227,3 +227,20 @@ impl TestProcess {
         persistence::connect(options, 2).await.expect("its database runs")
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_database_dies_ends_and_its_next_start_has_everything() {
+    let mut node = TestProcess::start().await;
+    let ada = Person::register(&node.url, "Ada").await;
+    let workspace = ada.workspace("Lab").await;
+    let project = ada.project(&workspace, "Moon base").await;
+    ada.task(&project, "Survive").await;
+    let file = std::fs::read_to_string(node.root().join("postgres/data/postmaster.pid")).expect("it runs");
+    let postmaster = file.lines().next().expect("its first line is the pid");
+    let killed = std::process::Command::new("kill").args(["-9", postmaster]).status().expect("kill is there");
+    assert!(killed.success());
+    assert!(!node.ended().await.success(), "it says that it failed");
+    node.revive().await;
+    let tasks = ada.get(&format!("/projects/{project}/tasks")).await;
+    assert_eq!(tasks["items"][0]["title"], "Survive");
+}

@@ -201,6 +201,17 @@ impl TestProcess {
         dead.root = PathBuf::new();
     }
 
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> std::process::ExitStatus {
+        for _ in 0..1_200 {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("it still runs after 30 seconds");
+    }
+
     pub fn root(&self) -> &Path {
         &self.root
     }
