@@ -1,5 +1,7 @@
 //! Logs and metrics: what is written where, and what each number means.
 
+use std::io::IsTerminal;
+
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
@@ -36,10 +38,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
 pub fn logs(filter: &str, json: bool) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter);
+    let colours = std::io::stderr().is_terminal();
     // Another subscriber may be there already, in tests.
     let _ = match json {
         true => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
-        false => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
+        false => registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).try_init(),
     };
 }
 

@@ -1,6 +1,6 @@
 //! What goes wrong on the command line, and how it is told.
 
-use crate::api::problem::Problem;
+use crate::api::problem::{self, Problem};
 
 /// Why a command did not do what was wanted.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,12 @@ impl Error {
     /// Tells the error on stderr: what, why, what next, and what to quote in a report.
     pub fn print(&self) {
         match self {
-            Self::Problem(problem) => eprint!("{}", told(problem)),
+            Self::Problem(problem) => {
+                eprint!("{}", told(problem));
+                if problem.code == problem::UNAUTHENTICATED.name {
+                    eprintln!("  here: `link login --email … --password-stdin`");
+                }
+            }
             Self::Unreachable { .. } => {
                 eprintln!("error: {self}");
                 eprintln!("  next: start one with `link serve`, or name another one with --server URL");

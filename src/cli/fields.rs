@@ -86,7 +86,8 @@ fn shape(schema: &Value, definitions: &Map<String, Value>) -> Shape {
         others.iter().map(|schema| schema.get("const")?.as_str().map(String::from)).collect();
     let listed = schema.get("enum").and_then(Value::as_array);
     let listed = listed.map(|values| values.iter().filter_map(Value::as_str).map(String::from).collect::<Vec<_>>());
-    if let Some(choices) = consts.or(listed).filter(|choices| !choices.is_empty()) {
+    let consts = consts.filter(|choices| !choices.is_empty());
+    if let Some(choices) = consts.or(listed) {
         return Shape::Choice(choices);
     }
     if !others.is_empty() {

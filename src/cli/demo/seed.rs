@@ -18,9 +18,10 @@ pub(super) const PASSWORD: &str = "link-demo-password";
 
 /// What the first agent does: it works, asks a person and hands in a file.
 const WRITER: &str = r"
+wait 200ms
 say I was given: {title}. Let me read what has changed since the last release.
 progress 10 reading the history
-tool git log --oneline v1.3..HEAD
+tool shell git log --oneline v1.3..HEAD
 wait 300ms
 progress 30 drafting
 say Three things stand out: search is twice as fast, boards update live, and two bugs are gone.
@@ -28,7 +29,7 @@ usage 1800 240 0.0094
 ask Shall the notes name the people who reported the two bugs?
 progress 60 writing docs/release-1.4.md
 write docs/release-1.4.md # Release 1.4\n\n- Search is twice as fast.\n- Boards update live.\n- Two bugs are gone, thanks to those who reported them.\n
-tool markdownlint docs/release-1.4.md: no complaints
+tool shell markdownlint docs/release-1.4.md: no complaints
 progress 100 done
 usage 4200 910 0.0263
 say The notes are in docs/release-1.4.md and follow the house style.
@@ -36,12 +37,13 @@ say The notes are in docs/release-1.4.md and follow the house style.
 
 /// What the second agent does: it needs what the first one made.
 const PUBLISHER: &str = r"
+wait 200ms
 say Publishing what was approved.
 progress 20 building the site
-tool zola build: 42 pages
+tool shell zola build: 42 pages
 wait 300ms
 progress 70 testing every link
-tool lychee 311 links, none broken
+tool shell lychee: 311 links, none broken
 write public/release-1.4/index.html <h1>Release 1.4</h1>
 usage 900 150 0.0041
 progress 100 done

@@ -37,7 +37,7 @@ pub enum Error {
         installed: String,
     },
     /// Another Link holds the data directory.
-    #[error("another Link ({holder}) already runs on {}; stop it, or give this one its own LINK_DATA", .home.display())]
+    #[error("another Link ({holder}) already runs on {}; stop it, or give this one its own LINK_DATA_DIR", .home.display())]
     InUse {
         /// The directory it holds.
         home: PathBuf,
@@ -47,7 +47,7 @@ pub enum Error {
     /// The user that runs the database cannot get to a directory.
     #[error(
         "{} is not reachable for uid {uid}, which runs the database ({} is mode {mode:o}); run `chmod o+x {}`, or \
-         choose a place that others may enter: LINK_DATA for the data, LINK_PG_BIN for the binaries",
+         choose a place that others may enter: LINK_DATA_DIR for the data, LINK_PG_BIN for the binaries",
         .path.display(), .closed.display(), .closed.display()
     )]
     Unreachable {
@@ -63,7 +63,7 @@ pub enum Error {
     /// A directory belongs to somebody else.
     #[error(
         "{} belongs to uid {owner}, but the database would run as uid {uid}; start Link as that user, or choose \
-         another LINK_DATA", .path.display()
+         another LINK_DATA_DIR", .path.display()
     )]
     Foreign {
         /// The directory.
@@ -127,7 +127,7 @@ pub enum Error {
         log: PathBuf,
     },
     /// The file system or the kernel refused something.
-    #[error("cannot {action} {}: {cause}; check the permissions and the disk, or choose another LINK_DATA", .path.display())]
+    #[error("cannot {action} {}: {cause}; check the permissions and the disk, or choose another LINK_DATA_DIR", .path.display())]
     Io {
         /// What was attempted.
         action: &'static str,
