@@ -16,7 +16,7 @@ use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::postgres::PgConnectOptions;
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     actors::{Context, Directory, context::runtime_name},
@@ -47,6 +47,7 @@ pub struct Node {
     api: Api,
     stopping: CancellationToken,
     doomed: CancellationToken,
+    sockets: TaskTracker,
     http: JoinHandle<()>,
     chores: Vec<JoinHandle<()>>,
     directory: (Directory, JoinHandle<()>),
@@ -78,6 +79,7 @@ impl Node {
         let services = Services { directory: directory.clone(), keys, passwords: Passwords::default() };
         let api = Api::new(Arc::new(services));
         let (stopping, doomed) = (CancellationToken::new(), CancellationToken::new());
+        let sockets = TaskTracker::new();
         let listener = TcpListener::bind(config.http_addr)
             .await
             .with_context(|| format!("listening on {}: choose another LINK_HTTP_ADDR", config.http_addr))?;
@@ -86,6 +88,7 @@ impl Node {
             api: api.clone(),
             metrics: Arc::new(|| METRICS.as_ref().map(PrometheusHandle::render).unwrap_or_default()),
             stopping: stopping.clone(),
+            sockets: sockets.clone(),
             node: config.node.clone(),
         };
         LazyLock::force(&METRICS);
@@ -106,7 +109,8 @@ impl Node {
         }
         let open = directory.pick_up().await.context("looking for open work")?;
         tracing::info!(%addr, node = config.node, workspaces_with_open_work = open, elapsed_ms = begun.elapsed().as_millis() as u64, "node ready");
-        Ok(Self { addr, api, stopping, doomed, http, chores, directory: (directory, directory_task), database })
+        let directory = (directory, directory_task);
+        Ok(Self { addr, api, stopping, doomed, sockets, http, chores, directory, database })
     }
 
     /// Returns where the node listens.
@@ -130,6 +134,10 @@ impl Node {
         self.stopping.cancel();
         if tokio::time::timeout(DRAIN, self.http).await.is_err() {
             tracing::warn!("open requests did not end in time");
+        }
+        self.sockets.close();
+        if tokio::time::timeout(DRAIN, self.sockets.wait()).await.is_err() {
+            tracing::warn!("open sockets did not end in time");
         }
         self.chores.iter().for_each(JoinHandle::abort);
         let (directory, task) = self.directory;

@@ -50,6 +50,7 @@ const SNAPSHOT_EVERY: u64 = 200;
 pub(super) struct EntityHandle {
     intake: mpsc::Sender<Envelope>,
     awake: Arc<AtomicBool>,
+    outdated: Arc<AtomicBool>,
     actor: ActorRef<EntityMessage>,
 }
 
@@ -61,6 +62,12 @@ impl EntityHandle {
             let _ = self.actor.cast(EntityMessage::Wake);
         }
         Ok(())
+    }
+
+    /// Says that someone else's command wrote events of this entity. Said before that command is answered, so that
+    /// whoever heard the answer meets the new state.
+    pub fn outdate(&self) {
+        self.outdated.store(true, Ordering::Release);
     }
 
     /// Asks an idle entity to leave the memory.
@@ -95,9 +102,18 @@ pub(super) struct Entity;
 pub(super) struct EntityState {
     arguments: EntityArguments,
     intake: mpsc::Receiver<Envelope>,
-    awake: Arc<AtomicBool>,
+    flags: Flags,
     loaded: Option<Loaded>,
     last_asked: Instant,
+}
+
+/// What a handle tells its entity without a message.
+#[derive(Clone, Default)]
+pub(super) struct Flags {
+    /// A wake-up is on its way.
+    awake: Arc<AtomicBool>,
+    /// The log has newer events of this entity than its state.
+    outdated: Arc<AtomicBool>,
 }
 
 /// A state and the last event in it.
@@ -113,9 +129,9 @@ pub(super) async fn spawn(
     supervisor: ractor::ActorCell,
 ) -> Result<EntityHandle, ractor::SpawnErr> {
     let (intake, receiver) = mpsc::channel(INTAKE_MAX);
-    let awake = Arc::new(AtomicBool::new(false));
-    let (actor, _) = Actor::spawn_linked(None, Entity, (arguments, receiver, awake.clone()), supervisor).await?;
-    Ok(EntityHandle { intake, awake, actor })
+    let flags = Flags::default();
+    let (actor, _) = Actor::spawn_linked(None, Entity, (arguments, receiver, flags.clone()), supervisor).await?;
+    Ok(EntityHandle { intake, awake: flags.awake, outdated: flags.outdated, actor })
 }
 
 /// Builds an entity's state from its snapshot and the log.
@@ -159,14 +175,14 @@ impl Loaded {
 impl Actor for Entity {
     type Msg = EntityMessage;
     type State = EntityState;
-    type Arguments = (EntityArguments, mpsc::Receiver<Envelope>, Arc<AtomicBool>);
+    type Arguments = (EntityArguments, mpsc::Receiver<Envelope>, Flags);
 
     async fn pre_start(
         &self,
         _: ActorRef<EntityMessage>,
-        (arguments, intake, awake): Self::Arguments,
+        (arguments, intake, flags): Self::Arguments,
     ) -> Result<EntityState, ActorProcessingErr> {
-        Ok(EntityState { arguments, intake, awake, loaded: None, last_asked: Instant::now() })
+        Ok(EntityState { arguments, intake, flags, loaded: None, last_asked: Instant::now() })
     }
 
     async fn handle(
@@ -177,7 +193,7 @@ impl Actor for Entity {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             EntityMessage::Wake => {
-                state.awake.store(false, Ordering::Release);
+                state.flags.awake.store(false, Ordering::Release);
                 state.last_asked = Instant::now();
                 state.work().await
             }
@@ -200,22 +216,6 @@ enum Decided {
     Answer(Envelope, Result<Receipt, CommandError>),
     /// Its events are in the proposal.
     Proposed(Envelope),
-}
-
-impl Decided {
-    /// Tells whether nothing will be proposed, so that the writer cannot notice an old state.
-    fn says_nothing_new(&self) -> bool {
-        match self {
-            Self::Answer(_, result) => !matches!(result, Err(CommandError::Bug)),
-            Self::Proposed(_) => false,
-        }
-    }
-
-    fn undone(self) -> Envelope {
-        match self {
-            Self::Answer(envelope, _) | Self::Proposed(envelope) => envelope,
-        }
-    }
 }
 
 impl EntityState {
@@ -249,16 +249,10 @@ impl EntityState {
     ) -> Result<Vec<Envelope>, ActorProcessingErr> {
         let EntityArguments { context, workspace, subject, writer } = &self.arguments;
         let Some(loaded) = &mut self.loaded else { return Err("a workspace has no model of its own".into()) };
-        let (mut decided, mut items) = decide(*subject, loaded, waiting, panicked);
-        if decided.iter().any(Decided::says_nothing_new) {
-            // Consequences of other entities' commands may have come since, as when the last gate of a task opened.
-            let known = loaded.offset;
+        if self.flags.outdated.swap(false, Ordering::AcqRel) {
             loaded.catch_up(context, *workspace, *subject).await?;
-            if loaded.offset > known {
-                (decided, items) =
-                    decide(*subject, loaded, decided.into_iter().map(Decided::undone).collect(), panicked);
-            }
         }
+        let (decided, items) = decide(*subject, loaded, waiting, panicked);
         if items.is_empty() {
             settle(decided, vec![]);
             return Ok(vec![]);
@@ -281,7 +275,7 @@ impl EntityState {
             }
             Ok(Err(ProposalError::Stale)) => {
                 loaded.catch_up(context, *workspace, *subject).await?;
-                Ok(again(decided.into_iter().map(Decided::undone)))
+                Ok(again(decided.into_iter().map(|(Decided::Answer(e, _) | Decided::Proposed(e))| e)))
             }
             Ok(Err(ProposalError::Poison)) => {
                 refuse(decided, &CommandError::Bug);

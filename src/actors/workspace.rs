@@ -78,6 +78,13 @@ impl Members {
         }
     }
 
+    /// Tells an entity in memory that someone else's command wrote events of it.
+    pub fn outdate(&self, subject: Subject) {
+        if let Some(entity) = self.entities.get(&subject) {
+            entity.outdate();
+        }
+    }
+
     /// Tells whether an attempt has its actor.
     pub fn has_run(&self, task: TaskId, attempt: AttemptId) -> bool {
         self.runs.get(&task).is_some_and(|runs| runs.iter().any(|(id, _)| *id == attempt))

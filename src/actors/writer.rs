@@ -273,14 +273,21 @@ impl WriterState {
             true => HashMap::new(),
             false => log::recall(&self.context.pool, self.workspace, &keys).await.map_err(log::Error::from)?,
         };
-        let mut draft = Draft { context: &self.context, known, events: vec![], remembered: vec![], replies: vec![] };
+        let mut draft = Draft {
+            context: &self.context,
+            known,
+            events: vec![],
+            remembered: vec![],
+            replies: vec![],
+            others: vec![],
+        };
         for intake in batch {
             match intake {
                 Intake::Proposal(proposal) => draft.take_proposal(open, proposal)?,
                 Intake::Command(envelope) => draft.take_command(open, self.workspace, envelope)?,
             }
         }
-        let Draft { events, remembered, replies, .. } = draft;
+        let Draft { events, remembered, replies, others, .. } = draft;
         let begun = std::time::Instant::now();
         if !events.is_empty() {
             let append = log::append(&self.context.pool, &open.lease, self.workspace, &open.head, &events, &remembered);
@@ -304,6 +311,7 @@ impl WriterState {
         }
         let committed: Vec<Arc<Committed>> =
             events.into_iter().map(|event| Arc::new(Committed::new(self.workspace, event))).collect();
+        others.into_iter().for_each(|subject| self.members.outdate(subject));
         for reply in replies {
             reply.succeed(&committed);
         }
@@ -374,6 +382,8 @@ struct Draft<'a> {
     events: Vec<Recorded>,
     remembered: Vec<Remembered>,
     replies: Vec<Reply>,
+    /// Entities that got events by another one's proposal.
+    others: Vec<Subject>,
 }
 
 /// What is said once the commit is known.
@@ -494,6 +504,8 @@ impl Draft<'_> {
         for (nth, Completed { fact, refs, audience }) in completed.into_iter().enumerate() {
             if fact.subject == subject {
                 own.push(self.events.len());
+            } else {
+                self.others.push(fact.subject);
             }
             let event_offset = head + 1 + nth as u64;
             open.versions.insert(fact.subject, event_offset);
