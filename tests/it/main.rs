@@ -1,10 +1,17 @@
 //! The one integration-test binary.
 
 mod crash;
+mod doors_input;
+mod doors_keys;
+mod doors_tenancy;
 mod embedded_pg;
+mod layering;
+mod openapi;
 mod penguin_driver;
 mod penguin_lost;
 mod penguin_real;
 mod penguin_recordings;
+mod sockets;
+mod sockets_feed;
 mod spine;
 mod support;
