@@ -2,11 +2,18 @@
 
 mod actors;
 mod crash;
+mod doors_input;
+mod doors_keys;
+mod doors_tenancy;
 mod embedded_pg;
+mod layering;
+mod openapi;
 mod penguin_driver;
 mod penguin_end_to_end;
 mod penguin_lost;
 mod penguin_real;
 mod penguin_recordings;
+mod sockets;
+mod sockets_feed;
 mod spine;
 mod support;
