@@ -53,6 +53,9 @@ CREATE TABLE shard_leases (
     expires_at timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 
+-- Makes the epoch a key: a commit's lock (FOR KEY SHARE) holds back a takeover, and not the renewal of the time.
+CREATE UNIQUE INDEX shard_leases_by_epoch ON shard_leases (shard, epoch);
+
 CREATE TABLE nodes (
     node text PRIMARY KEY,
     -- New at every start of the process.

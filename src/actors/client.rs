@@ -69,6 +69,8 @@ pub enum ClientMessage {
     Unsubscribe(WorkspaceId),
     /// A batch was committed.
     Committed(Arc<Batch>),
+    /// The log is this long; said when batches may have been committed without being handed out.
+    Head(WorkspaceId, u64),
     /// Something ephemeral happened.
     Signalled(Arc<Signal>),
     /// Read on in the log for a subscription.
@@ -209,6 +211,10 @@ impl Actor for Client {
                 state.signalled(&signal);
                 Ok(())
             }
+            ClientMessage::Head(workspace, offset) => {
+                state.head(&myself, workspace, offset);
+                Ok(())
+            }
             ClientMessage::Replay(workspace) => state.replay(&myself, workspace).await,
         };
         if let Err(TooSlow) = flow {
@@ -324,6 +330,14 @@ impl ClientState {
             }
         }
         Ok(())
+    }
+
+    fn head(&mut self, myself: &ActorRef<ClientMessage>, workspace: WorkspaceId, offset: u64) {
+        let Some(subscription) = self.subscriptions.get_mut(&workspace) else { return };
+        if !subscription.replaying && offset > subscription.cursor {
+            subscription.replaying = true;
+            let _ = myself.cast(ClientMessage::Replay(workspace));
+        }
     }
 
     async fn committed(&mut self, myself: &ActorRef<ClientMessage>, batch: &Batch) -> Result<(), TooSlow> {

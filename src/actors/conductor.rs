@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use futures::future::join_all;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_cluster::RactorMessage;
-use tokio::sync::watch;
+use tokio::{sync::watch, task::AbortHandle};
 
 use crate::domain::{
     ids::Subject,
@@ -37,6 +37,8 @@ pub(super) struct Conductor;
 pub(super) struct ConductorState {
     handle: WorkspaceHandle,
     schedule: watch::Receiver<Arc<Schedule>>,
+    /// The one timer for the next delegation that waits.
+    timer: Option<AbortHandle>,
 }
 
 /// Spawns the conductor below the workspace's supervisor.
@@ -60,7 +62,7 @@ impl Actor for Conductor {
         (handle, schedule): Self::Arguments,
     ) -> Result<ConductorState, ActorProcessingErr> {
         myself.send_interval(LOOK_EVERY, || ConductorMessage::Look);
-        Ok(ConductorState { handle, schedule })
+        Ok(ConductorState { handle, schedule, timer: None })
     }
 
     async fn handle(
@@ -86,7 +88,10 @@ impl Actor for Conductor {
         if let Some(time) = agenda.look_again {
             let pause = (time - now).to_std().unwrap_or_default() + Duration::from_millis(5);
             if pause < LOOK_EVERY {
-                myself.send_after(pause, || ConductorMessage::Look);
+                let timer = myself.send_after(pause, || ConductorMessage::Look).abort_handle();
+                if let Some(before) = state.timer.replace(timer) {
+                    before.abort();
+                }
             }
         }
         Ok(())

@@ -119,7 +119,10 @@ pub(super) struct Flags {
 /// A state and the last event in it.
 pub(super) struct Loaded {
     pub model: Model,
+    /// The last event in the state.
     pub offset: u64,
+    /// The state knows every event of the entity up to this offset of the log.
+    seen: u64,
     snapshot_at: u64,
 }
 
@@ -151,7 +154,7 @@ pub(super) async fn load(
             None => return Ok(None),
         },
     };
-    let mut loaded = Loaded { model, offset, snapshot_at: offset };
+    let mut loaded = Loaded { model, offset, seen: offset, snapshot_at: offset };
     loaded.catch_up(context, workspace, subject).await?;
     metrics::histogram!("link_activation_seconds", "kind" => subject.kind()).record(begun.elapsed());
     Ok(Some(loaded))
@@ -164,10 +167,13 @@ impl Loaded {
         workspace: WorkspaceId,
         subject: Subject,
     ) -> Result<(), log::Error> {
+        // The head is read first: whatever comes after it, a later catch-up finds.
+        let head = log::head(&context.pool, workspace).await?.offset;
         for event in log::load(&context.pool, workspace, subject, self.offset).await? {
             self.model.apply(event.offset, &event.event);
             self.offset = event.offset;
         }
+        self.seen = self.seen.max(head).max(self.offset);
         Ok(())
     }
 }
@@ -193,7 +199,8 @@ impl Actor for Entity {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             EntityMessage::Wake => {
-                state.flags.awake.store(false, Ordering::Release);
+                // Acquires as well: what was handed in before a wake-up that is swallowed here has to be seen below.
+                state.flags.awake.swap(false, Ordering::AcqRel);
                 state.last_asked = Instant::now();
                 state.work().await
             }
@@ -258,7 +265,7 @@ impl EntityState {
             return Ok(vec![]);
         }
         let (reply, outcome) = oneshot::channel();
-        let proposal = Proposal { subject: *subject, base: loaded.offset, items, reply };
+        let proposal = Proposal { subject: *subject, seen: loaded.seen, items, reply };
         if writer.hand_in(Intake::Proposal(proposal)).is_err() {
             refuse(decided, &CommandError::Overloaded);
             return Ok(vec![]);
@@ -270,6 +277,7 @@ impl EntityState {
                 for event in &events {
                     loaded.model.apply(event.recorded.offset, &event.recorded.event);
                     loaded.offset = event.recorded.offset;
+                    loaded.seen = loaded.seen.max(event.recorded.offset);
                 }
                 Ok(settle(decided, items))
             }
@@ -326,7 +334,8 @@ fn decide(subject: Subject, loaded: &Loaded, waiting: Vec<Envelope>, panicked: &
             }
             // Whether a rejected command was done before, under its key, is for its caller to look up.
             Ok(Err(rejection)) => Decided::Answer(envelope, Err(rejection.into())),
-            Ok(Ok(events)) if events.is_empty() => {
+            // Under a key even "nothing to do" is remembered: the same request hears it again, whatever comes between.
+            Ok(Ok(events)) if events.is_empty() && envelope.meta.key.is_none() => {
                 Decided::Answer(envelope, Ok(Receipt { subject, offset: loaded.offset }))
             }
             Ok(Ok(events)) => {

@@ -165,6 +165,14 @@ impl Feed {
         }
     }
 
+    /// Tells everyone who listens how long the log is: whoever knows less reads on.
+    pub fn head(&self, workspace: WorkspaceId, offset: u64) {
+        let Some(listeners) = self.listeners.get(&workspace) else { return };
+        for client in listeners.iter() {
+            let _ = client.cast(ClientMessage::Head(workspace, offset));
+        }
+    }
+
     /// Hands a signal to everyone who listens.
     pub fn signal(&self, workspace: WorkspaceId, topic: Subject, kind: &'static str, data: Value) {
         self.send(Signal { t: "signal", workspace, topic, kind, data, audience: None });

@@ -44,8 +44,15 @@ pub struct Key {
 impl Key {
     /// Makes the key of something that Link itself does at most once.
     pub fn internal(text: String) -> Self {
+        // It may be made of what an agent says, and has to fit an index.
+        let text = if text.len() > 200 { hex_digest(&text) } else { text };
         Self { text, request_hash: vec![] }
     }
+}
+
+fn hex_digest(text: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where a command took effect.

@@ -2,8 +2,9 @@
 //! decided. It may be killed at any await: the next one finds the run again by its bookmark, and reports that were
 //! committed before are recognised by their keys.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use ractor_cluster::RactorMessage;
 use serde_json::{Value, json};
@@ -13,17 +14,18 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     agents::{self, Activity, Assignment, Bookmark, Control, Endpoint, Failure, Outcome},
     domain::{
-        event::{Event, TaskEvent, Text1024},
+        event::{ArtifactName, Event, TaskEvent},
         failure::FailureClass,
         ids::{InterruptId, Subject, UserId},
         model::{Command, Model},
         principal::Principal,
+        run::Usage,
         session::SessionCommand,
         task::{Report, SessionState},
         text::{Label, Prose, scrubbed},
         workspace::{Runner, Running},
     },
-    persistence::log,
+    persistence::{log, secrets},
 };
 
 use super::{feed::Committed, request::CommandError, workspace::WorkspaceHandle};
@@ -102,10 +104,9 @@ impl Actor for Run {
 
     async fn pre_start(
         &self,
-        myself: ActorRef<RunMessage>,
+        _: ActorRef<RunMessage>,
         RunArguments { handle, running, runner }: RunArguments,
     ) -> Result<RunState, ActorProcessingErr> {
-        myself.cast(RunMessage::Start)?;
         Ok(RunState {
             handle,
             running,
@@ -168,6 +169,8 @@ impl RunState {
         };
         let credentials = match context.vault.open(&context.pool, self.running.instance).await {
             Ok(credentials) => credentials,
+            // The database passes; then the next actor of this run opens them.
+            Err(secrets::Error::Database(error)) => return Err(error.into()),
             Err(error) => return self.failed(FailureClass::Misconfigured, &error.to_string()).await,
         };
         let bookmark = match self.handle.peek(Subject::Session(self.running.attempt)).await? {
@@ -186,7 +189,11 @@ impl RunState {
         let (control, to_driver) = mpsc::channel(CONTROLS_MAX);
         let myself_too = myself.clone();
         let driver = tokio::spawn(async move {
-            let run = runtime.run(&endpoint, &work, bookmark, reports, to_driver);
+            let run = async { runtime.run(&endpoint, &work, bookmark, reports, to_driver).await };
+            // A driver that panics has failed like any other.
+            let run = AssertUnwindSafe(run).catch_unwind();
+            let run =
+                run.map(|end| end.unwrap_or_else(|_| Err(Failure::new(FailureClass::Unknown, "the driver panicked"))));
             follow(run, from_driver, myself_too).await;
         });
         let watched = AbortOnDropHandle::new(driver);
@@ -264,14 +271,19 @@ impl RunState {
             Activity::Artifact(produced) => {
                 let artifact = self.handle.context.clock.id();
                 let kind = Label::fitted(&produced.kind);
-                let name = Text1024::fitted(&produced.name);
+                let name = ArtifactName::fitted(&produced.name);
                 let content = produced.content.map(|text| text.replace('\0', ""));
                 let details = scrubbed(produced.details);
                 self.commit(id, Report::Artifact { artifact, kind, name, content, details }).await
             }
             Activity::Interrupt { key, kind, prompt, details } => self.asked(key, kind, prompt, details).await,
             Activity::InterruptClosed { key } => self.commit(id, Report::Withdrawn { key }).await,
-            Activity::Usage(usage) => self.commit(id, Report::Usage(usage)).await,
+            Activity::Usage(usage) => {
+                // What no agent can have used is a mistake of the agent's; more than this no database counts.
+                let most = i64::MAX as u64;
+                let (input_tokens, output_tokens) = (usage.input_tokens.min(most), usage.output_tokens.min(most));
+                self.commit(id, Report::Usage(Usage { input_tokens, output_tokens, ..usage })).await
+            }
         }
     }
 

@@ -396,7 +396,9 @@ impl SupervisorState {
         let arguments = RunArguments { handle: self.handle.clone(), running: running.clone(), runner };
         let actor = run::spawn(arguments, myself.get_cell()).await?;
         self.children.insert(actor.get_id(), child);
-        self.handle.members.runs.entry(running.task).or_default().push((running.attempt, actor));
+        self.handle.members.runs.entry(running.task).or_default().push((running.attempt, actor.clone()));
+        // Only now that it can be found: whatever is decided from here on reaches it.
+        actor.cast(RunMessage::Start)?;
         Ok(())
     }
 

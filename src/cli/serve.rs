@@ -9,6 +9,7 @@ use sqlx::PgPool;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    cluster,
     config::Config,
     domain::ids::WorkspaceId,
     node::{self, Node},
@@ -109,7 +110,8 @@ pub(super) async fn rebuild(given: &ArgMatches) -> Result<Ending, Error> {
             if only.is_some_and(|only| only != workspace) {
                 continue;
             }
-            let offset = projections::rebuild(pool, workspace).await.context("rebuilding")?;
+            let offset =
+                projections::rebuild(pool, workspace, cluster::shard_of(workspace)).await.context("rebuilding")?;
             output::write(&format!("{workspace}  rebuilt to offset {offset}\n"))?;
         }
         Ok(Ending::Done)

@@ -533,7 +533,7 @@ pub enum TaskEvent {
         /// `file`, `text`, `diff`, `link`.
         kind: Label,
         /// Path or title.
-        name: Text1024,
+        name: ArtifactName,
         /// The content, where it is small text.
         content: Option<String>,
         /// Anything else.
@@ -541,8 +541,8 @@ pub enum TaskEvent {
     },
 }
 
-/// A path or a title of an artifact.
-pub type Text1024 = super::text::Text<1, 1024>;
+/// A path or a title of an artifact; part of a key, so short enough for an index.
+pub type ArtifactName = super::text::Text<1, 512>;
 
 /// What happens to a conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -24,6 +24,9 @@ pub enum Error {
     /// Nothing was written.
     #[error("the database refused: {0}")]
     Refused(#[source] sqlx::Error),
+    /// Somebody else wrote the next offset: a commit of an earlier writer that was still on its way.
+    #[error("the log has grown meanwhile")]
+    Grown,
     /// It is not known whether anything was written.
     #[error("the outcome of the commit is unknown: {0}")]
     Unknown(#[source] sqlx::Error),
@@ -38,10 +41,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// Tells whether the batch itself cannot be stored, now or ever (SQLSTATE classes 22 and 23): a bug of Link's.
+    /// Tells whether the batch itself cannot be stored, now or ever: a bug of Link's. What the database says about
+    /// itself (SQLSTATE classes of connections, transactions, resources, operators) passes.
     pub fn is_poison(&self) -> bool {
+        const PASSING: [&str; 8] = ["08", "25", "40", "53", "55", "57", "58", "XX"];
         let Self::Refused(sqlx::Error::Database(error)) = self else { return false };
-        error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+        error.code().is_some_and(|code| !PASSING.iter().any(|class| code.starts_with(class)))
     }
 }
 
@@ -100,8 +105,9 @@ pub async fn append(
     Ok(new_head)
 }
 
+/// The row is locked so that its epoch stays as it is until the commit, and the renewal of its time need not wait.
 async fn check_fence(tx: &mut PgTransaction<'_>, lease: &Lease) -> Result<(), Error> {
-    let held = sqlx::query("SELECT 1 FROM shard_leases WHERE shard = $1 AND node = $2 AND epoch = $3 FOR SHARE")
+    let held = sqlx::query("SELECT 1 FROM shard_leases WHERE shard = $1 AND node = $2 AND epoch = $3 FOR KEY SHARE")
         .bind(lease.shard)
         .bind(&lease.node)
         .bind(lease.epoch)
@@ -153,7 +159,11 @@ async fn insert_events(
     .bind(rows.iter().map(|(_, data)| data.as_str()).collect::<Vec<_>>())
     .bind(hashes)
     .execute(&mut **tx)
-    .await?;
+    .await
+    .map_err(|error| match error.as_database_error().and_then(|error| error.constraint()) {
+        Some("events_pkey") => Error::Grown,
+        _ => Error::Refused(error),
+    })?;
     Ok(head)
 }
 

@@ -194,3 +194,60 @@ async fn numbers_have_no_gap_however_many_create_tasks_at_once() {
     assert_eq!(numbers, (1..=80).collect::<Vec<u64>>());
     inside.node.node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_database_will_never_take_fails_alone() {
+    let inside = Inside::of(TestNode::start().await).await;
+    let check = "ALTER TABLE messages ADD CHECK (parts::text NOT LIKE '%poison%')";
+    sqlx::query(check).execute(inside.node.pool()).await.expect("there are no messages yet");
+    let poison = async {
+        loop {
+            match inside.execute(inside.post("poison"), Some("poison")).await {
+                Err(CommandError::Bug) => return,
+                Err(CommandError::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+                other => panic!("the database took it: {other:?}"),
+            }
+        }
+    };
+    let project = inside.ada.project(&inside.workspace.to_string(), "Moon base").await;
+    let others = async {
+        for n in 0..60 {
+            // Whoever shared a batch with it may have to ask again, with the same key.
+            let (path, key) = (format!("/projects/{project}/tasks"), format!("task {n}"));
+            let body = json!({"title": key, "description": "as the title says"});
+            loop {
+                let answer = inside.ada.send(reqwest::Method::POST, &path, Some(&body), Some(&key)).await;
+                if answer.status.is_success() {
+                    break;
+                }
+                answer.problem("unavailable");
+            }
+        }
+    };
+    tokio::join!(poison, others);
+    let tasks = inside.ada.get(&format!("/projects/{project}/tasks?limit=200")).await;
+    assert_eq!(tasks["items"].as_array().map(Vec::len), Some(60), "each once");
+    check_projections(inside.node.pool(), &inside.workspace.to_string()).await;
+    inside.node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_in_flight_holds_back_a_takeover_and_not_the_renewal() {
+    use link::persistence::leases;
+    let node = TestNode::start().await;
+    let (pool, ttl) = (node.pool(), Duration::from_secs(10));
+    let lease = leases::take(pool, 7, "me", ttl).await.expect("the shard is free");
+    let mut commit = pool.begin().await.expect("a connection is free");
+    let fence = "SELECT 1 FROM shard_leases WHERE shard = 7 AND node = 'me' AND epoch = $1 FOR KEY SHARE";
+    sqlx::query(fence).bind(lease.epoch).execute(&mut *commit).await.expect("the lease is held");
+    let renewed = tokio::time::timeout(ttl, leases::renew(pool, std::slice::from_ref(&lease), ttl)).await;
+    assert_eq!(renewed.expect("it does not wait").expect("the database answers"), [7]);
+    let pool_too = pool.clone();
+    let takeover = tokio::spawn(async move { leases::take(&pool_too, 7, "me", ttl).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!takeover.is_finished(), "the epoch changed under a commit");
+    commit.commit().await.expect("nothing is in its way");
+    let taken = takeover.await.expect("it ends").expect("the lease is free now");
+    assert_eq!(taken.epoch, lease.epoch + 1);
+    node.node.stop().await;
+}

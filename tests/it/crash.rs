@@ -11,7 +11,11 @@ use std::{
     time::Duration,
 };
 
-use link::persistence::{self, audit, projections};
+use link::{
+    cluster,
+    domain::ids::WorkspaceId,
+    persistence::{self, audit, projections},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{PgPool, postgres::PgConnectOptions};
@@ -154,9 +158,9 @@ fn check_log(log: &[Value], acknowledged: &BTreeMap<String, String>) {
 
 /// Makes the projections again from the log and compares them with what was there.
 pub async fn check_projections(pool: &PgPool, workspace: &str) {
-    let workspace = workspace.parse().expect("it is an id");
+    let workspace: WorkspaceId = workspace.parse().expect("it is an id");
     let before = dump(pool).await;
-    projections::rebuild(pool, workspace).await.expect("the log can be read");
+    projections::rebuild(pool, workspace, cluster::shard_of(workspace)).await.expect("the log can be read");
     let after = dump(pool).await;
     for (table, rows) in &before {
         assert_eq!(rows, &after[table], "{table} is not the fold of the log");

@@ -123,6 +123,37 @@ async fn an_agent_that_crashes_is_tried_again_and_then_a_person_is_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_agent_whose_driver_panics_has_failed_like_any_other() {
+    let node = TestNode::start().await;
+    let ada = Person::register(&node.url, "Ada").await;
+    let workspace = ada.workspace("Lab").await;
+    let project = ada.project(&workspace, "Moon base").await;
+    let task = ada.task(&project, "Break").await;
+    let agent = ada.scripted(&workspace, "Breaker", "say Hm; crash").await;
+    let delegation = ada.delegate(&task, &agent).await;
+    let escalated = ada.until_delegation(&delegation, &["escalated"]).await;
+    assert_eq!(escalated["attempts"][0]["failure_class"], "unknown", "{escalated:#}");
+    node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_may_say_anything_and_its_workspace_goes_on() {
+    let node = TestNode::start().await;
+    let ada = Person::register(&node.url, "Ada").await;
+    let workspace = ada.workspace("Lab").await;
+    let project = ada.project(&workspace, "Moon base").await;
+    let task = ada.task(&project, "Say too much").await;
+    // Characters that do not compress, three bytes each: as long a path as an agent can think of.
+    let path: String = (0..1_000).filter_map(|n| char::from_u32(0x4e00 + n * 7)).collect();
+    let script = format!("usage 18446744073709551615 1 0.5; write {path} x; tool t {path}; say Done.");
+    let agent = ada.scripted(&workspace, "Talker", &script).await;
+    let delegation = ada.delegate(&task, &agent).await;
+    let handed_in = ada.until_delegation(&delegation, &["reviewing", "escalated"]).await;
+    assert_eq!(handed_in["status"], "reviewing", "{handed_in:#}");
+    node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_depends_on_a_task_becomes_ready_once_when_it_is_done() {
     let node = TestNode::start().await;
     let ada = Person::register(&node.url, "Ada").await;

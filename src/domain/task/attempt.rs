@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::domain::{
-    event::{TaskEvent, Text1024},
+    event::{ArtifactName, TaskEvent},
     failure::FailureClass,
     ids::*,
     run::{InterruptKind, Usage},
@@ -48,7 +48,7 @@ pub enum Report {
         /// `file`, `text`, `diff`, `link`.
         kind: Label,
         /// Path or title.
-        name: Text1024,
+        name: ArtifactName,
         /// The content, where it is small text.
         content: Option<String>,
         /// Anything else.
@@ -262,7 +262,7 @@ impl Task {
                 artifact,
                 attempt,
                 kind: Label::fitted("text"),
-                name: Text1024::fitted("answer"),
+                name: ArtifactName::fitted("answer"),
                 content: Some(text.to_string()),
                 details: Value::Null,
             });

@@ -7,7 +7,9 @@ use uuid::Uuid;
 use crate::domain::{
     agent::{AgentStatus, Availability, RuntimeKind},
     conversation::{ConversationKind, Part},
-    event::{AgentEvent, ConversationEvent, Event, ProjectEvent, SessionEvent, TaskEvent, Text1024, WorkspaceEvent},
+    event::{
+        AgentEvent, ArtifactName, ConversationEvent, Event, ProjectEvent, SessionEvent, TaskEvent, WorkspaceEvent,
+    },
     failure::FailureClass,
     principal::Principal,
     run::{InterruptKind, Usage},
@@ -163,7 +165,7 @@ fn attempt() -> Vec<TaskEvent> {
             artifact: id(50),
             attempt,
             kind: Label::fitted("diff"),
-            name: Text1024::fitted("src/soup.rs"),
+            name: ArtifactName::fitted("src/soup.rs"),
             content: Some("+ salt\n".into()),
             details: Value::Null,
         },

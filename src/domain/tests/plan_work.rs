@@ -114,7 +114,7 @@ pub(super) fn any_report(world: &World, attempt: &Try, kind: usize, n: usize) ->
                 .filter(|_| n.is_multiple_of(3))
                 .unwrap_or_else(|| world.fresh().into()),
             kind: Label::fitted("file"),
-            name: crate::domain::event::Text1024::fitted("a.rs"),
+            name: crate::domain::event::ArtifactName::fitted("a.rs"),
             content: Some("fn\0".into()),
             details: json!({"a\0": ["b\0", n]}),
         },

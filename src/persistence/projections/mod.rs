@@ -47,11 +47,11 @@ fn describe(changes: &mut Changes, recorded: &Recorded) {
 /// Events of one step of a rebuild.
 const REBUILD_BATCH: i64 = 500;
 
-/// Makes a workspace's read models again from its log, in one transaction; returns the offset they show.
-pub async fn rebuild(pool: &PgPool, workspace: WorkspaceId) -> Result<u64, log::Error> {
+/// Makes a workspace's read models again from its log, in one transaction; returns the offset they show. Commits of
+/// its shard wait meanwhile, and give up after five seconds.
+pub async fn rebuild(pool: &PgPool, workspace: WorkspaceId, shard: i32) -> Result<u64, log::Error> {
     let mut tx = pool.begin().await?;
-    // Writers of this workspace wait for the rebuild: the fence is checked with a share lock.
-    sqlx::query("LOCK TABLE shard_leases IN ACCESS EXCLUSIVE MODE").execute(&mut *tx).await?;
+    sqlx::query("SELECT 1 FROM shard_leases WHERE shard = $1 FOR UPDATE").bind(shard).execute(&mut *tx).await?;
     sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
     for table in TABLES {
         table.clear(&mut tx, workspace).await?;

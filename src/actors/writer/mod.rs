@@ -5,12 +5,13 @@
 //!   ▲ the next batch gathers while this one commits ┘                 └─ failed: stop; come back from the log
 //! ```
 //!
-//! The workspace's state runs ahead of the commit, seen by nobody; a commit that fails in any way takes the whole
-//! writer down with it, so that what was never committed is never seen.
+//! The workspace's state runs ahead of the commit, seen by nobody. A commit that was refused wrote nothing: the state
+//! is read anew from the log. One whose outcome is unknown, or that was fenced, takes the whole writer down.
+
+mod draft;
 
 use std::{
     collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -24,14 +25,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     domain::{
-        event::{Event, Recorded, TaskEvent},
+        event::{Event, TaskEvent},
         ids::{Subject, WorkspaceId},
-        model::{Command, SNAPSHOT_SCHEMA},
-        rejection::Rejection,
-        workspace::{Completed, Fact, Schedule, Workspace},
+        model::SNAPSHOT_SCHEMA,
+        workspace::{Schedule, Workspace},
     },
-    persistence::log::{self, Head, Lease, Memory, Remembered, Snapshot},
+    persistence::log::{self, Head, Lease, Snapshot},
 };
+
+use draft::Draft;
 
 use super::{
     context::Context,
@@ -48,14 +50,14 @@ const BATCH_MAX: usize = 256;
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Events between two snapshots of the workspace's own state.
 const SNAPSHOT_EVERY: u64 = 2_000;
-/// Above this many remembered versions, old ones are forgotten.
+/// Above this many remembered versions, the older half is forgotten.
 const VERSIONS_MAX: usize = 50_000;
 
 /// What an entity wants committed.
 pub(super) struct Proposal {
     pub subject: Subject,
-    /// The last event of the subject that the decisions are based on.
-    pub base: u64,
+    /// The decisions know every event of the subject up to this offset of the log.
+    pub seen: u64,
     pub items: Vec<Item>,
     pub reply: oneshot::Sender<Result<Outcome, ProposalError>>,
 }
@@ -99,6 +101,18 @@ pub(super) enum Intake {
     Proposal(Proposal),
     /// A command for the workspace itself.
     Command(Envelope),
+}
+
+impl Intake {
+    /// Answers that nothing was done.
+    fn refuse(self, reason: &str) {
+        match self {
+            Self::Proposal(proposal) => {
+                let _ = proposal.reply.send(Err(ProposalError::Unavailable(reason.into())));
+            }
+            Self::Command(envelope) => envelope.answer(Err(CommandError::Unavailable(reason.into()))),
+        }
+    }
 }
 
 /// A cheap handle on the writer.
@@ -149,6 +163,8 @@ pub(super) struct WriterState {
     intake: mpsc::Receiver<Intake>,
     awake: Arc<AtomicBool>,
     open: Option<Open>,
+    /// After a batch that the database will never take, each proposal commits alone, so that the culprit fails alone.
+    alone: bool,
 }
 
 /// What is known once the log was read.
@@ -156,8 +172,29 @@ struct Open {
     lease: Lease,
     head: Head,
     state: Workspace,
+    /// The newest event of each subject that was written since `floor`.
     versions: HashMap<Subject, u64>,
+    /// A subject that is not in `versions` may have events up to here.
+    floor: u64,
     snapshot_at: u64,
+}
+
+impl Open {
+    /// Returns the offset up to which a decision has to know a subject's events.
+    fn newest(&self, subject: &Subject) -> u64 {
+        self.versions.get(subject).copied().unwrap_or(self.floor)
+    }
+
+    fn wrote(&mut self, subject: Subject, offset: u64) {
+        self.versions.insert(subject, offset);
+        if self.versions.len() > VERSIONS_MAX {
+            let mut offsets: Vec<u64> = self.versions.values().copied().collect();
+            let (_, middle, _) = offsets.select_nth_unstable(VERSIONS_MAX / 2);
+            self.floor = self.floor.max(*middle);
+            let floor = self.floor;
+            self.versions.retain(|_, newest| *newest > floor);
+        }
+    }
 }
 
 /// Spawns the writer below its supervisor.
@@ -182,7 +219,7 @@ impl Actor for Writer {
         (arguments, intake, awake): Self::Arguments,
     ) -> Result<WriterState, ActorProcessingErr> {
         let WriterArguments { context, workspace, members, schedule } = arguments;
-        Ok(WriterState { context, workspace, members, schedule, intake, awake, open: None })
+        Ok(WriterState { context, workspace, members, schedule, intake, awake, open: None, alone: false })
     }
 
     async fn handle(
@@ -191,30 +228,23 @@ impl Actor for Writer {
         WriterMessage::Wake: WriterMessage,
         state: &mut WriterState,
     ) -> Result<(), ActorProcessingErr> {
-        state.awake.store(false, Ordering::Release);
-        if state.open.is_none() {
-            match state.load().await {
-                Ok(open) => {
-                    state.schedule.send_replace(Arc::new(open.state.schedule().clone()));
-                    state.open = Some(open);
-                    state.members.look();
-                }
-                Err(error) => {
-                    state.refuse_all(&error.to_string());
-                    return Err(error.into());
-                }
-            }
-        }
+        // Acquires as well: what was handed in before a wake-up that is swallowed here has to be seen below.
+        state.awake.swap(false, Ordering::AcqRel);
+        state.open().await?;
         let mut batch = Vec::new();
         while let Ok(intake) = state.intake.try_recv() {
             batch.push(intake);
-            while batch.len() < BATCH_MAX
+            let most = if state.alone { 1 } else { BATCH_MAX };
+            while batch.len() < most
                 && let Ok(intake) = state.intake.try_recv()
             {
                 batch.push(intake);
             }
+            // After a refused commit the state is read anew.
+            state.open().await?;
             state.commit(std::mem::take(&mut batch)).await?;
         }
+        state.alone = false;
         Ok(())
     }
 }
@@ -233,6 +263,27 @@ enum Stop {
 }
 
 impl WriterState {
+    /// Makes sure that the log was read.
+    async fn open(&mut self) -> Result<(), Stop> {
+        if self.open.is_some() {
+            return Ok(());
+        }
+        match self.load().await {
+            Ok(open) => {
+                self.schedule.send_replace(Arc::new(open.state.schedule().clone()));
+                // What was committed with an unknown outcome is in the log now, and nobody has told the clients.
+                self.context.feed.head(self.workspace, open.head.offset);
+                self.open = Some(open);
+                self.members.look();
+                Ok(())
+            }
+            Err(error) => {
+                self.refuse_all(&error.to_string());
+                Err(error)
+            }
+        }
+    }
+
     #[tracing::instrument(name = "actors.writer.load", skip_all, fields(workspace = %self.workspace), err)]
     async fn load(&self) -> Result<Open, Stop> {
         let lease = self.context.membership.lease(self.workspace).await?;
@@ -251,17 +302,13 @@ impl WriterState {
             }
         }
         tracing::debug!(head = head.offset, epoch = lease.epoch, "workspace loaded");
-        Ok(Open { lease, head, state, versions: HashMap::new(), snapshot_at })
+        let floor = head.offset;
+        Ok(Open { lease, head, state, versions: HashMap::new(), floor, snapshot_at })
     }
 
     fn refuse_all(&mut self, reason: &str) {
         while let Ok(intake) = self.intake.try_recv() {
-            match intake {
-                Intake::Proposal(proposal) => {
-                    let _ = proposal.reply.send(Err(ProposalError::Unavailable(reason.into())));
-                }
-                Intake::Command(envelope) => envelope.answer(Err(CommandError::Unavailable(reason.into()))),
-            }
+            intake.refuse(reason);
         }
     }
 
@@ -270,41 +317,31 @@ impl WriterState {
         let Some(open) = &mut self.open else { return Ok(()) };
         let keys: Vec<String> = batch.iter().flat_map(keys_of).map(str::to_owned).collect();
         let known = match keys.is_empty() {
-            true => HashMap::new(),
-            false => log::recall(&self.context.pool, self.workspace, &keys).await.map_err(log::Error::from)?,
+            true => Ok(HashMap::new()),
+            false => log::recall(&self.context.pool, self.workspace, &keys).await,
         };
-        let mut draft = Draft {
-            context: &self.context,
-            known,
-            events: vec![],
-            remembered: vec![],
-            replies: vec![],
-            others: vec![],
-        };
-        for intake in batch {
-            match intake {
-                Intake::Proposal(proposal) => draft.take_proposal(open, proposal)?,
-                Intake::Command(envelope) => draft.take_command(open, self.workspace, envelope)?,
+        let known = match known {
+            Ok(known) => known,
+            Err(error) => {
+                // Nothing was decided yet: the callers may try again, and the state is as it was.
+                let reason = error.to_string();
+                batch.into_iter().for_each(|intake| intake.refuse(&reason));
+                return Ok(());
             }
+        };
+        let mut draft = Draft::new(&self.context, known);
+        for intake in batch {
+            draft.take(open, self.workspace, intake)?;
         }
         let Draft { events, remembered, replies, others, .. } = draft;
         let begun = std::time::Instant::now();
-        if !events.is_empty() {
+        if !events.is_empty() || !remembered.is_empty() {
             let append = log::append(&self.context.pool, &open.lease, self.workspace, &open.head, &events, &remembered);
             let appended = tokio::time::timeout(COMMIT_TIMEOUT, append).await;
-            open.head = match appended.map_err(|_| Stop::TimedOut).and_then(|result| result.map_err(Stop::Log)) {
-                Ok(head) => head,
-                Err(stop) => {
-                    if matches!(stop, Stop::Log(log::Error::Fenced)) {
-                        self.context.membership.lost(&open.lease);
-                    }
-                    tracing::error!(error = %stop, "commit failed; the workspace starts again from its log");
-                    // Alone in its batch, the proposal itself is what the database does not take; others may try again.
-                    let poison = replies.len() == 1 && matches!(&stop, Stop::Log(error) if error.is_poison());
-                    replies.into_iter().for_each(|reply| reply.fail(&stop.to_string(), poison));
-                    return Err(stop);
-                }
-            };
+            match appended.map_err(|_| Stop::TimedOut).and_then(|result| result.map_err(Stop::Log)) {
+                Ok(head) => open.head = head,
+                Err(stop) => return self.not_committed(stop, replies),
+            }
             metrics::histogram!("link_commit_seconds").record(begun.elapsed());
             metrics::histogram!("link_commit_events").record(events.len() as f64);
             metrics::counter!("link_events_total").increment(events.len() as u64);
@@ -318,6 +355,28 @@ impl WriterState {
         self.tell(committed);
         self.save_snapshot();
         Ok(())
+    }
+
+    /// What was refused was not written: the state that ran ahead is dropped and the writer goes on. Whatever else
+    /// happened, nobody knows what was written, or somebody else writes: the writer stops.
+    fn not_committed(&mut self, stop: Stop, replies: Vec<draft::Reply>) -> Result<(), Stop> {
+        let open = self.open.take();
+        let (refused, poison) = match &stop {
+            Stop::Log(error) => (matches!(error, log::Error::Refused(_)), error.is_poison()),
+            _ => (false, false),
+        };
+        tracing::error!(error = %stop, refused, poison, "commit failed; the workspace's state is read anew from its log");
+        self.alone = self.alone || poison;
+        // Alone in its batch, the proposal itself is what the database does not take; others may try again.
+        let culprit = poison && replies.len() == 1;
+        replies.into_iter().for_each(|reply| reply.fail(&stop.to_string(), culprit));
+        if refused {
+            return Ok(());
+        }
+        if let (Some(open), Stop::Log(log::Error::Fenced)) = (open, &stop) {
+            self.context.membership.lost(&open.lease);
+        }
+        Err(stop)
     }
 
     /// After the commit: the feed, the running sessions, the conductor.
@@ -372,166 +431,5 @@ fn moves_work(event: &Event) -> bool {
                 | TaskEvent::Moved { .. }
         ),
         Event::Workspace(_) | Event::Project(_) | Event::Conversation(_) | Event::Session(_) => false,
-    }
-}
-
-/// A batch on its way into one transaction.
-struct Draft<'a> {
-    context: &'a Context,
-    known: HashMap<String, Memory>,
-    events: Vec<Recorded>,
-    remembered: Vec<Remembered>,
-    replies: Vec<Reply>,
-    /// Entities that got events by another one's proposal.
-    others: Vec<Subject>,
-}
-
-/// What is said once the commit is known.
-enum Reply {
-    Proposal { proposal: oneshot::Sender<Result<Outcome, ProposalError>>, items: Vec<ItemOutcome>, own: Vec<usize> },
-    Command { envelope: Envelope, result: Result<Receipt, CommandError> },
-}
-
-impl Reply {
-    fn succeed(self, committed: &[Arc<Committed>]) {
-        match self {
-            Self::Proposal { proposal, items, own } => {
-                let events = own.into_iter().filter_map(|index| committed.get(index).cloned()).collect();
-                let _ = proposal.send(Ok(Outcome { items, events }));
-            }
-            Self::Command { envelope, result } => envelope.answer(result),
-        }
-    }
-
-    fn fail(self, reason: &str, poison: bool) {
-        match self {
-            Self::Proposal { proposal, .. } if poison => {
-                let _ = proposal.send(Err(ProposalError::Poison));
-            }
-            Self::Proposal { proposal, .. } => {
-                let _ = proposal.send(Err(ProposalError::Unavailable(reason.into())));
-            }
-            Self::Command { envelope, .. } if poison => envelope.answer(Err(CommandError::Bug)),
-            Self::Command { envelope, .. } => envelope.answer(Err(CommandError::Unavailable(reason.into()))),
-        }
-    }
-}
-
-impl Draft<'_> {
-    fn take_proposal(&mut self, open: &mut Open, proposal: Proposal) -> Result<(), Stop> {
-        let Proposal { subject, base, items, reply } = proposal;
-        if open.versions.get(&subject).is_some_and(|newest| *newest > base) {
-            let _ = reply.send(Err(ProposalError::Stale));
-            return Ok(());
-        }
-        let (mut outcomes, mut own, mut broken) = (Vec::with_capacity(items.len()), vec![], false);
-        for item in items {
-            if broken {
-                outcomes.push(ItemOutcome::Again);
-                continue;
-            }
-            let facts = item.events.into_iter().map(|event| Fact { subject, event }).collect();
-            let outcome = self.take_facts(open, subject, facts, &item.meta, &mut own)?;
-            broken = !matches!(outcome, ItemOutcome::Committed(_));
-            outcomes.push(outcome);
-        }
-        self.replies.push(Reply::Proposal { proposal: reply, items: outcomes, own });
-        Ok(())
-    }
-
-    fn take_command(&mut self, open: &mut Open, workspace: WorkspaceId, envelope: Envelope) -> Result<(), Stop> {
-        let subject = Subject::Workspace(workspace);
-        let decided = match envelope.command.clone() {
-            Command::Workspace(command) => open.state.decide(workspace, envelope.meta.by, command),
-            _ => Err(Rejection::Invalid { path: "command", message: "is for another kind of entity".into() }),
-        };
-        // A repeated command is answered as the first time, whatever the state says by now.
-        let again = self.memory(&envelope.meta);
-        let result = match (again, decided) {
-            (Some(again), _) => again,
-            (None, Err(rejection)) => Err(rejection.into()),
-            (None, Ok(events)) if events.is_empty() => Ok(Receipt { subject, offset: open.head.offset }),
-            (None, Ok(events)) => {
-                let facts = events.into_iter().map(|event| Fact { subject, event: Event::Workspace(event) }).collect();
-                match self.take_facts(open, subject, facts, &envelope.meta, &mut vec![])? {
-                    ItemOutcome::Committed(receipt) | ItemOutcome::Known(receipt) => Ok(receipt),
-                    ItemOutcome::Refused(error) => Err(error),
-                    ItemOutcome::Again => Err(CommandError::Overloaded),
-                }
-            }
-        };
-        self.replies.push(Reply::Command { envelope, result });
-        Ok(())
-    }
-
-    /// Returns what was answered to the same key, in the log or earlier in this batch.
-    fn memory(&self, meta: &Meta) -> Option<Result<Receipt, CommandError>> {
-        let key = meta.key.as_ref()?;
-        let here = self.remembered.iter().find(|known| known.key == key.text);
-        let (hash, answer) = match (self.known.get(&key.text), here) {
-            (Some(known), _) => (&known.request_hash, &known.answer),
-            (None, Some(here)) => (&here.request_hash, &here.answer),
-            (None, None) => return None,
-        };
-        if *hash != key.request_hash {
-            return Some(Err(CommandError::KeyReused));
-        }
-        let receipt = serde_json::from_value(answer.clone());
-        Some(receipt.map_err(|error| CommandError::Unavailable(format!("an old receipt cannot be read: {error}"))))
-    }
-
-    fn take_facts(
-        &mut self,
-        open: &mut Open,
-        subject: Subject,
-        facts: Vec<Fact>,
-        meta: &Meta,
-        own: &mut Vec<usize>,
-    ) -> Result<ItemOutcome, Stop> {
-        match self.memory(meta) {
-            Some(Ok(receipt)) => return Ok(ItemOutcome::Known(receipt)),
-            Some(Err(error)) => return Ok(ItemOutcome::Refused(error)),
-            None => {}
-        }
-        let head = open.head.offset + self.events.len() as u64;
-        // A panic may leave the workspace's state half changed: then all of it comes back from the log.
-        let completed = catch_unwind(AssertUnwindSafe(|| open.state.complete(head, facts)));
-        let completed = match completed.map_err(|_| Stop::Panicked)? {
-            Ok(completed) => completed,
-            Err(rejection) => return Ok(ItemOutcome::Refused(rejection.into())),
-        };
-        let offset = head + completed.len() as u64;
-        for (nth, Completed { fact, refs, audience }) in completed.into_iter().enumerate() {
-            if fact.subject == subject {
-                own.push(self.events.len());
-            } else {
-                self.others.push(fact.subject);
-            }
-            let event_offset = head + 1 + nth as u64;
-            open.versions.insert(fact.subject, event_offset);
-            self.events.push(Recorded {
-                offset: event_offset,
-                id: self.context.clock.id(),
-                subject: fact.subject,
-                refs,
-                actor: meta.by,
-                on_behalf_of: meta.on_behalf_of,
-                at: meta.now,
-                cause: if nth == 0 { meta.cause } else { Some(head + 1) },
-                trace: meta.trace.clone(),
-                audience,
-                event: fact.event,
-            });
-        }
-        if open.versions.len() > VERSIONS_MAX {
-            let old = offset.saturating_sub(VERSIONS_MAX as u64);
-            open.versions.retain(|_, newest| *newest > old);
-        }
-        let receipt = Receipt { subject, offset };
-        if let Some(key) = &meta.key {
-            let answer = serde_json::json!(receipt);
-            self.remembered.push(Remembered { key: key.text.clone(), request_hash: key.request_hash.clone(), answer });
-        }
-        Ok(ItemOutcome::Committed(receipt))
     }
 }
