@@ -1,7 +1,7 @@
 //! One call of one operation, from whichever door.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -118,7 +118,7 @@ impl Api {
         };
         let (user, access) = self.authorize(operation, &caller, &input).await?;
         let key = key.map(|key| scoped(key, user, operation, &input)).transpose()?;
-        let offset = Arc::new(AtomicU64::new(0));
+        let (offset, home) = (Arc::new(AtomicU64::new(0)), Arc::new(OnceLock::new()));
         let call = Call {
             services: self.services.clone(),
             user,
@@ -126,16 +126,17 @@ impl Api {
             key: key.clone(),
             trace: caller.trace,
             offset: offset.clone(),
+            home: home.clone(),
         };
         if let (Some(key), Some((workspace, _))) = (&key, access)
-            && let Some(body) = self.heard_before(workspace, key).await?
+            && let Some(body) = heard_before(&self.services.context().pool, workspace, key).await?
         {
             return Ok(Answer { status: operation.status, body, offset: None });
         }
         let body = (operation.run)(call, input).await?;
-        if let (Some(key), Some((workspace, _))) = (&key, access) {
+        if let (Some(key), Some(workspace)) = (&key, home.get()) {
             let pool = &self.services.context().pool;
-            if let Err(error) = log::keep_response(pool, workspace, &key.text, &body).await {
+            if let Err(error) = log::keep_response(pool, *workspace, &key.text, &body).await {
                 tracing::warn!(%error, "answer not kept; a repeated call reads the current state instead");
             }
         }
@@ -166,16 +167,16 @@ impl Api {
         }
         Ok((Some(user), Some((workspace, role))))
     }
+}
 
-    async fn heard_before(&self, workspace: WorkspaceId, key: &Key) -> Result<Option<Value>, Problem> {
-        let pool = &self.services.context().pool;
-        let mut known = log::recall(pool, workspace, std::slice::from_ref(&key.text)).await?;
-        let Some(memory) = known.remove(&key.text) else { return Ok(None) };
-        if memory.request_hash != key.request_hash {
-            return Err(Problem::new(problem::KEY_REUSED, "this key came with another request before"));
-        }
-        Ok(memory.response)
+/// Returns what this request was answered when it came before.
+async fn heard_before(pool: &PgPool, workspace: WorkspaceId, key: &Key) -> Result<Option<Value>, Problem> {
+    let mut known = log::recall(pool, workspace, std::slice::from_ref(&key.text)).await?;
+    let Some(memory) = known.remove(&key.text) else { return Ok(None) };
+    if memory.request_hash != key.request_hash {
+        return Err(Problem::new(problem::KEY_REUSED, "this key came with another request before"));
     }
+    Ok(memory.response)
 }
 
 /// No input has a field of its own called `key`, except a project's.
@@ -205,6 +206,8 @@ pub struct Call {
     /// Ties events, logs and calls together.
     pub trace: String,
     offset: Arc<AtomicU64>,
+    /// The workspace that something was committed in: it remembers the answer.
+    home: Arc<OnceLock<WorkspaceId>>,
 }
 
 impl Call {
@@ -240,6 +243,12 @@ impl Call {
         T::from(uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
 
+    /// Returns what this request was answered when it came before, where only the operation knows the workspace.
+    pub async fn heard_before(&self, workspace: WorkspaceId) -> Result<Option<Value>, Problem> {
+        let Some(key) = &self.key else { return Ok(None) };
+        heard_before(self.pool(), workspace, key).await
+    }
+
     /// Has a command decided and committed, in the call's own workspace.
     pub async fn execute(&self, subject: Subject, command: Command) -> Result<Receipt, Problem> {
         self.execute_in(self.workspace()?, subject, command).await
@@ -263,6 +272,7 @@ impl Call {
         let handle = self.services.directory.workspace(workspace).await?;
         let receipt = handle.execute(subject, command, meta).await?;
         self.offset.fetch_max(receipt.offset, Ordering::AcqRel);
+        self.home.get_or_init(|| workspace);
         Ok(receipt)
     }
 }

@@ -2,19 +2,40 @@
 
 use futures::future::join_all;
 use link::api::{Kind, Operation, table};
+use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use crate::support::{
     matrix::{Hit, Shape, Shot, World},
     node::TestNode,
-    person::http,
+    person::{Person, http},
 };
 
 const AT_ONCE: usize = 16;
 
+/// An input that changes something, where what is merely required does not.
+fn acting(world: &World, operation: &Operation) -> Map<String, Value> {
+    let mut input = world.input(operation);
+    let mut set = |field: &str, value: Value| drop(input.insert(field.into(), value));
+    match operation.name {
+        "workspaces.add_member" => set("user_id", json!(world.id("someone"))),
+        "workspaces.update_member" => set("role", json!("admin")),
+        "projects.update" | "agents.update" => set("name", json!("A new name")),
+        "tasks.update" => set("title", json!("A new title")),
+        "tasks.transition" | "delegation.create" => set("task_id", json!(world.id("depends_on"))),
+        _ => {}
+    }
+    input
+}
+
+/// Whether an operation ends something that others need.
+fn spends(operation: &Operation) -> bool {
+    ["archive", "retire", "drain", "cancel", "remove_member"].iter().any(|end| operation.name.ends_with(end))
+}
+
 /// The same request in its meaning, with one other value.
 fn another(world: &World, operation: &Operation) -> Option<Map<String, Value>> {
-    let mut input = world.input(operation);
+    let mut input = acting(world, operation);
     let in_body = |field: &&str| !operation.path_fields().any(|known| known == *field);
     let fields = Shape::of(operation).fields;
     let others = [
@@ -47,12 +68,10 @@ async fn the_same_key_with_the_same_body_acts_once_and_with_another_body_not_at_
     let node = TestNode::start().await;
     let (table, http) = (table(), http());
     let mut world = World::build(&node.url, "Ada").await;
-    let (mut acted, mut refused) = (vec![], vec![]);
+    let (mut acted, mut refused, mut spent) = (vec![], vec![], false);
     let changes = table.operations().iter().filter(|it| it.kind == Kind::Mutation && !it.name.starts_with("auth."));
     for (nth, operation) in changes.enumerate() {
-        // What ends something leaves nothing for the operations after it.
-        if acted.last().is_some_and(|name: &&str| ["archive", "retire", "drain"].iter().any(|end| name.ends_with(end)))
-        {
+        if std::mem::replace(&mut spent, spends(operation)) {
             world = World::build(&node.url, "Ada").await;
         }
         let token = Some(world.person.token.as_str());
@@ -62,7 +81,7 @@ async fn the_same_key_with_the_same_body_acts_once_and_with_another_body_not_at_
             let shot = Shot::of(operation, input, token).header("traceparent", traceparent);
             shot.header("idempotency-key", key.clone()).fire(&http, &node.url).await
         };
-        let input = world.input(operation);
+        let input = acting(&world, operation);
         let hits = join_all((0..AT_ONCE).map(|count| fire(&input, count))).await;
         hits.iter().for_each(Hit::is_no_accident);
         let workspace = match operation.name {
@@ -96,7 +115,37 @@ async fn the_same_key_with_the_same_body_acts_once_and_with_another_body_not_at_
         acted.push(operation.name);
     }
     println!("{} acted once: {acted:?}\n{} had nothing to do: {refused:?}", acted.len(), refused.len());
-    assert!(acted.len() >= 20, "{acted:?}");
+    assert!(acted.len() >= 30, "{acted:?}");
+    let unkept = "SELECT count(*) FROM commands WHERE key LIKE 'user:%' AND response IS NULL";
+    let unkept: i64 = sqlx::query_scalar(unkept).fetch_one(node.pool()).await.expect("the database answers");
+    assert_eq!(unkept, 0, "every first answer is kept");
+    node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_and_a_review_that_are_sent_often_count_once() {
+    let node = TestNode::start().await;
+    let ada = Person::register(&node.url, "Ada").await;
+    let workspace = ada.workspace("Lab").await;
+    let project = ada.project(&workspace, "Moon base").await;
+    let task = ada.task(&project, "Paint it").await;
+    let agent = ada.scripted(&workspace, "Painter", "ask Which colour?; say Done.").await;
+    let delegation = ada.delegate(&task, &agent).await;
+    let steps = [
+        ("awaiting", "answer", json!({"answer": "green"}), "interrupt:resolved"),
+        ("reviewing", "review", json!({"verdict": "approve"}), "delegation:reviewed"),
+    ];
+    for (state, verb, body, event) in steps {
+        ada.until_delegation(&delegation, &[state]).await;
+        let path = format!("/delegations/{delegation}/{verb}");
+        let send = || ada.send(Method::POST, &path, Some(&body), Some(verb));
+        for answer in join_all((0..AT_ONCE).map(|_| send())).await {
+            assert_eq!(answer.ok()["id"], delegation);
+        }
+        assert_eq!(send().await.ok(), send().await.ok());
+        let log = ada.log(&workspace).await;
+        assert_eq!(log.iter().filter(|it| it["type"] == event).count(), 1, "{event}");
+    }
     node.node.stop().await;
 }
 
@@ -107,7 +156,7 @@ async fn the_same_key_in_two_workspaces_is_two_keys() {
     let person = &one.person;
     let second = person.workspace("Second").await;
     let post = async |path: String, body: Value| {
-        person.send(reqwest::Method::POST, &path, Some(&body), Some("1")).await.ok()["id"].clone()
+        person.send(Method::POST, &path, Some(&body), Some("1")).await.ok()["id"].clone()
     };
     for (what, body) in
         [("teams", json!({"name": "Crew", "members": []})), ("conversations", json!({"type": "channel"}))]
@@ -115,7 +164,7 @@ async fn the_same_key_in_two_workspaces_is_two_keys() {
         // Each with a key of its own in each workspace, or the key would be used twice in one.
         let send = async |workspace: &str| {
             let (path, key) = (format!("/workspaces/{workspace}/{what}"), format!("make {what}"));
-            person.send(reqwest::Method::POST, &path, Some(&body), Some(&key)).await.ok()["id"].clone()
+            person.send(Method::POST, &path, Some(&body), Some(&key)).await.ok()["id"].clone()
         };
         let (here, there) = (send(one.id("workspace_id")).await, send(&second).await);
         assert_ne!(here, there);
@@ -134,8 +183,8 @@ async fn a_key_says_nothing_at_a_read() {
     let world = World::build(&node.url, "Ada").await;
     let path = format!("/projects/{}", world.id("project_id"));
     let body = json!({"name": "Second name"});
-    world.person.send(reqwest::Method::PATCH, &path, Some(&body), Some("k")).await.ok();
-    let read = world.person.send(reqwest::Method::GET, &path, None, Some("k")).await.ok();
+    world.person.send(Method::PATCH, &path, Some(&body), Some("k")).await.ok();
+    let read = world.person.send(Method::GET, &path, None, Some("k")).await.ok();
     assert_eq!(read["name"], "Second name");
     node.node.stop().await;
 }

@@ -256,7 +256,7 @@ async fn a_direct_conversation_is_silent_for_a_third_member() {
     ada_types.next().await;
     say(&ada, &room, "the end").await;
 
-    let mut until_the_end = async |socket: &mut Socket| {
+    let until_the_end = async |socket: &mut Socket| {
         let mut frames = vec![];
         while frames.last().is_none_or(|frame: &Value| !frame.to_string().contains("the end")) {
             frames.push(socket.next().await);
@@ -391,6 +391,6 @@ async fn who_unsubscribed_hears_nothing_and_may_subscribe_again() {
     socket.until("caught_up").await;
     ada.project(&workspace, "Not for this topic").await;
     say(&ada, &room, "heard").await;
-    assert_eq!(socket.until("event").await["data"]["parts"][0]["text"], "heard");
+    assert_eq!(socket.until_event("conversation:message").await["data"]["parts"][0]["text"], "heard");
     node.node.stop().await;
 }

@@ -42,6 +42,7 @@ impl World {
             ("conversation_id", conversation),
             ("message_id", message),
             ("user_id", other.id),
+            ("someone", Person::register(url, "Someone").await.id),
         ];
         Self { person, things: things.into() }
     }
