@@ -2,6 +2,7 @@
 
 mod actors;
 mod crash;
+mod documents;
 mod embedded_pg;
 mod penguin_driver;
 mod penguin_end_to_end;
