@@ -212,9 +212,6 @@ impl Actor for Client {
             ClientMessage::Replay(workspace) => state.replay(&myself, workspace).await,
         };
         if let Err(TooSlow) = flow {
-            if !state.outbox.is_closed() {
-                metrics::counter!("link_clients_too_slow_total").increment(1);
-            }
             // The socket's writer sees that the channel is closed.
             myself.stop(Some("too slow".into()));
         }

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::{
     Json, Router,
-    body::{Body, to_bytes},
+    body::Body,
     extract::{FromRequestParts, RawPathParams, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, request::Parts},
     response::IntoResponse,
     routing::{MethodFilter, MethodRouter, get},
 };
+use futures::StreamExt;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value};
 
@@ -29,6 +30,8 @@ use super::{
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
+/// Bytes of a refused body that are read before the connection is closed under its sender.
+const DROPPED_MAX: usize = 8 * BYTES_MAX;
 /// Says at which offset a change is readable.
 const OFFSET: HeaderName = HeaderName::from_static("link-offset");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -114,8 +117,14 @@ async fn read(
 ) -> Result<(Caller, Value), Problem> {
     let user = match route.public {
         true => None,
-        // Before a byte of the body is read.
-        false => Some(user_of(&parts.headers, api)?),
+        false => match user_of(&parts.headers, api) {
+            Ok(user) => Some(user),
+            Err(problem) => {
+                // A stranger's body is kept nowhere.
+                let _ = tokio::time::timeout(BODY_TIMEOUT, collect(body, 0)).await;
+                return Err(problem);
+            }
+        },
     };
     let key = match parts.headers.get(IDEMPOTENCY_KEY) {
         None => None,
@@ -154,16 +163,29 @@ fn user_of(headers: &HeaderMap, api: &Api) -> Result<UserId, Problem> {
     user.ok_or_else(|| Problem::new(problem::UNAUTHENTICATED, "the token is not, or no longer, good"))
 }
 
-async fn body_of(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, Problem> {
-    let bytes = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BYTES_MAX)).await;
-    let bytes = bytes.map_err(|_| Problem::new(problem::MALFORMED, "the body did not arrive in time"))?;
-    let bytes = bytes.map_err(|error| {
-        let too_large = std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("limit"));
-        match too_large {
-            true => Problem::new(problem::TOO_LARGE, format!("the body is larger than {BYTES_MAX} bytes")),
-            false => Problem::new(problem::MALFORMED, "the body broke off"),
+/// Reads a body; nothing when it is longer than it may be. Much of the rest is read and dropped, since a client that is
+/// still writing when the connection closes does not hear why.
+async fn collect(body: Body, bytes_max: usize) -> Result<Option<Vec<u8>>, axum::Error> {
+    let (mut kept, mut seen) = (Vec::new(), 0);
+    let mut pieces = body.into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        seen += piece.len();
+        if seen <= bytes_max {
+            kept.extend_from_slice(&piece);
+        } else if seen > DROPPED_MAX {
+            break;
         }
-    })?;
+    }
+    Ok((seen <= bytes_max).then_some(kept))
+}
+
+async fn body_of(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, Problem> {
+    let bytes = tokio::time::timeout(BODY_TIMEOUT, collect(body, BYTES_MAX)).await;
+    let bytes = bytes.map_err(|_| Problem::new(problem::MALFORMED, "the body did not arrive in time"))?;
+    let bytes = bytes.map_err(|_| Problem::new(problem::MALFORMED, "the body broke off"))?;
+    let too_large = || Problem::new(problem::TOO_LARGE, format!("the body is larger than {BYTES_MAX} bytes"));
+    let bytes = bytes.ok_or_else(too_large)?;
     if bytes.is_empty() {
         return Ok(Map::new());
     }

@@ -76,6 +76,9 @@ async fn serve(doors: Doors, mut socket: WebSocket) {
         Ok(session) => session.serve(&mut socket).await,
         Err(close) => close,
     };
+    if close.code == TOO_SLOW {
+        metrics::counter!("link_clients_too_slow_total").increment(1);
+    }
     let frame = CloseFrame { code: close.code, reason: close.reason.into() };
     let _ = tokio::time::timeout(Duration::from_secs(1), socket.send(Message::Close(Some(frame)))).await;
 }

@@ -2,6 +2,7 @@
 
 pub mod driving;
 pub mod fake_penguin;
+pub mod matrix;
 pub mod node;
 pub mod person;
 pub mod real_penguin;

@@ -117,6 +117,11 @@ impl TestNode {
         Self::on(database, root).await
     }
 
+    /// Moves the time that the node goes by.
+    pub fn advance(&self, by: chrono::TimeDelta) {
+        self.node.api().services().context().clock.advance(by);
+    }
+
     pub fn pool(&self) -> &PgPool {
         &self.node.api().services().context().pool
     }

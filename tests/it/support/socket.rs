@@ -40,6 +40,24 @@ impl Socket {
         socket
     }
 
+    /// Subscribes to some topics, and returns the answer.
+    pub async fn subscribe(&mut self, workspace: &str, topics: Value, after: Option<u64>) -> Value {
+        let frame = json!({"t": "subscribe", "id": "s", "workspace": workspace, "topics": topics, "after": after});
+        self.send(frame).await;
+        self.next().await
+    }
+
+    /// Calls an operation, and returns the answer.
+    pub async fn call(&mut self, op: &str, input: Value) -> Value {
+        self.send(json!({"t": "call", "id": op, "op": op, "input": input})).await;
+        loop {
+            let frame = self.next().await;
+            if frame["id"] == op {
+                return frame;
+            }
+        }
+    }
+
     pub async fn send(&mut self, frame: Value) {
         self.send_raw(Message::text(frame.to_string())).await;
     }
@@ -61,6 +79,24 @@ impl Socket {
                 Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).expect("frames are JSON")),
                 Ok(Message::Close(_)) | Err(_) => return None,
                 Ok(_) => {}
+            }
+        }
+    }
+
+    /// Sends a frame to a socket that may be closed already.
+    pub async fn try_send(&mut self, frame: Value) -> bool {
+        self.inner.send(Message::text(frame.to_string())).await.is_ok()
+    }
+
+    /// Returns the next frame, or the code of the end, if it had one.
+    pub async fn next_or_code(&mut self) -> Result<Value, Option<u16>> {
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.inner.next()).await.expect("something happens in time");
+            match message {
+                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).expect("frames are JSON")),
+                Some(Ok(Message::Close(frame))) => return Err(frame.map(|frame| frame.code.into())),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Err(None),
             }
         }
     }
