@@ -84,6 +84,7 @@ pub(super) fn config(given: &ArgMatches, format: Format) -> Result<Ending, Error
         ("data_dir", "LINK_DATA_DIR", config.data_dir.display().to_string()),
         ("pg_bin", "LINK_PG_BIN", pg_bin),
         ("jwt_key", "LINK_JWT_KEY", secret(&config.jwt_key, "kept in the data directory")),
+        ("entity_idle_secs", "LINK_ENTITY_IDLE_SECS", config.entity_idle.as_secs().to_string()),
         ("log", "RUST_LOG", config.log.clone()),
     ];
     let items: Vec<_> =

@@ -2,6 +2,7 @@
 
 mod actors;
 mod crash;
+mod documents;
 mod doors_input;
 mod doors_keys;
 mod doors_tenancy;
