@@ -92,11 +92,24 @@ pub async fn append(
     remembered: &[Remembered],
 ) -> Result<Head, Error> {
     let mut tx = pool.begin().await?;
-    check_fence(&mut tx, lease).await?;
-    let new_head = insert_events(&mut tx, workspace, head, events).await?;
-    projections::project(&mut tx, workspace, events).await?;
-    remember(&mut tx, workspace, remembered).await?;
+    let new_head = append_in(&mut tx, lease, workspace, head, events, remembered).await?;
     tx.commit().await.map_err(Error::Unknown)?;
+    Ok(new_head)
+}
+
+/// Does everything of [`append`] but begin and commit, so that a bench can put something beside it.
+pub async fn append_in(
+    tx: &mut PgTransaction<'_>,
+    lease: &Lease,
+    workspace: WorkspaceId,
+    head: &Head,
+    events: &[Recorded],
+    remembered: &[Remembered],
+) -> Result<Head, Error> {
+    check_fence(tx, lease).await?;
+    let new_head = insert_events(tx, workspace, head, events).await?;
+    projections::project(tx, workspace, events).await?;
+    remember(tx, workspace, remembered).await?;
     Ok(new_head)
 }
 
