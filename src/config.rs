@@ -4,9 +4,13 @@ use std::{
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::Deserialize;
+
+/// How long an entity stays in memory unasked, unless set otherwise.
+pub const ENTITY_IDLE: Duration = Duration::from_secs(120);
 
 /// Everything that can be set.
 #[derive(Clone)]
@@ -25,6 +29,8 @@ pub struct Config {
     pub pg_bin: Option<PathBuf>,
     /// The key that signs tokens, PKCS#8 in base64; made once when absent: `LINK_JWT_KEY`.
     pub jwt_key: Option<String>,
+    /// An entity that was not asked anything for this long leaves the memory: `LINK_ENTITY_IDLE_SECS`.
+    pub entity_idle: Duration,
     /// What is logged: `RUST_LOG`.
     pub log: String,
 }
@@ -63,6 +69,7 @@ struct File {
     data_dir: Option<PathBuf>,
     pg_bin: Option<PathBuf>,
     jwt_key: Option<String>,
+    entity_idle_secs: Option<u64>,
     log: Option<String>,
 }
 
@@ -89,6 +96,7 @@ impl Config {
             data_dir: path("LINK_DATA_DIR", file.data_dir).unwrap_or_else(|| default_data_dir(env)),
             pg_bin: path("LINK_PG_BIN", file.pg_bin),
             jwt_key: or("LINK_JWT_KEY", file.jwt_key),
+            entity_idle: seconds("LINK_ENTITY_IDLE_SECS", env("LINK_ENTITY_IDLE_SECS"), file.entity_idle_secs)?,
             log: or("RUST_LOG", file.log).unwrap_or_else(|| "info".into()),
         })
     }
@@ -106,6 +114,7 @@ impl fmt::Debug for Config {
             .field("data_dir", &self.data_dir)
             .field("pg_bin", &self.pg_bin)
             .field("jwt_key", &masked(&self.jwt_key))
+            .field("entity_idle", &self.entity_idle)
             .field("log", &self.log)
             .finish()
     }
@@ -114,6 +123,14 @@ impl fmt::Debug for Config {
 fn address(name: &'static str, given: Option<String>, default: &str) -> Result<SocketAddr, Error> {
     let value = given.unwrap_or_else(|| default.to_owned());
     value.parse().map_err(|error: std::net::AddrParseError| Error::Value { name, cause: error.to_string(), value })
+}
+
+fn seconds(name: &'static str, given: Option<String>, file: Option<u64>) -> Result<Duration, Error> {
+    let Some(value) = given else { return Ok(file.map_or(ENTITY_IDLE, Duration::from_secs)) };
+    match value.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(error) => Err(Error::Value { name, cause: std::num::ParseIntError::to_string(&error), value }),
+    }
 }
 
 fn host_name() -> String {

@@ -3,6 +3,7 @@
 pub mod actors;
 pub mod agents;
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod config;

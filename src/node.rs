@@ -16,7 +16,7 @@ use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::postgres::PgConnectOptions;
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     actors::{Context, Directory, context::runtime_name},
@@ -46,7 +46,8 @@ pub struct Node {
     addr: SocketAddr,
     api: Api,
     stopping: CancellationToken,
-    replaced: CancellationToken,
+    doomed: CancellationToken,
+    sockets: TaskTracker,
     http: JoinHandle<()>,
     chores: Vec<JoinHandle<()>>,
     directory: (Directory, JoinHandle<()>),
@@ -73,11 +74,12 @@ impl Node {
         let alive = if database.is_some() { Duration::ZERO } else { ALIVE };
         let identity = Identity { node: config.node.clone(), incarnation: clock.id(), addr: cluster_addr };
         let membership = Membership::join(pool.clone(), identity, alive).await?;
-        let context = Arc::new(Context::new(pool, clock, membership, vault, runtimes()?));
+        let context = Arc::new(Context::new(pool, clock, membership, vault, runtimes()?, config.entity_idle));
         let (directory, directory_task) = Directory::start(context.clone()).await?;
         let services = Services { directory: directory.clone(), keys, passwords: Passwords::default() };
         let api = Api::new(Arc::new(services));
-        let (stopping, replaced) = (CancellationToken::new(), CancellationToken::new());
+        let (stopping, doomed) = (CancellationToken::new(), CancellationToken::new());
+        let sockets = TaskTracker::new();
         let listener = TcpListener::bind(config.http_addr)
             .await
             .with_context(|| format!("listening on {}: choose another LINK_HTTP_ADDR", config.http_addr))?;
@@ -86,17 +88,29 @@ impl Node {
             api: api.clone(),
             metrics: Arc::new(|| METRICS.as_ref().map(PrometheusHandle::render).unwrap_or_default()),
             stopping: stopping.clone(),
+            sockets: sockets.clone(),
             node: config.node.clone(),
         };
         LazyLock::force(&METRICS);
         let http = tokio::spawn(serve(listener, transport::router(doors), stopping.clone()));
         let chores = vec![
-            tokio::spawn(beat(context.clone(), stopping.clone(), replaced.clone())),
+            tokio::spawn(beat(context.clone(), stopping.clone(), doomed.clone())),
             tokio::spawn(tidy(context.clone(), stopping.clone())),
         ];
+        if let Some(database) = &database {
+            let (ended, stopping, doomed) = (database.ended(), stopping.clone(), doomed.clone());
+            tokio::spawn(async move {
+                let status = ended.await;
+                if !stopping.is_cancelled() {
+                    tracing::error!(status, "the database ended by itself: stopping");
+                    doomed.cancel();
+                }
+            });
+        }
         let open = directory.pick_up().await.context("looking for open work")?;
         tracing::info!(%addr, node = config.node, workspaces_with_open_work = open, elapsed_ms = begun.elapsed().as_millis() as u64, "node ready");
-        Ok(Self { addr, api, stopping, replaced, http, chores, directory: (directory, directory_task), database })
+        let directory = (directory, directory_task);
+        Ok(Self { addr, api, stopping, doomed, sockets, http, chores, directory, database })
     }
 
     /// Returns where the node listens.
@@ -109,9 +123,10 @@ impl Node {
         &self.api
     }
 
-    /// Ends when another process has taken this node's name; then this one has to stop.
-    pub async fn replaced(&self) {
-        self.replaced.cancelled().await;
+    /// Ends when this node cannot go on: another process has its name, or its own database has ended by itself.
+    /// What started the process shall stop it and start it anew; nothing that was acknowledged is lost.
+    pub async fn doomed(&self) {
+        self.doomed.cancelled().await;
     }
 
     /// Stops: no new work, open requests end, sockets close with 1012, leases go back, the database stops.
@@ -119,6 +134,10 @@ impl Node {
         self.stopping.cancel();
         if tokio::time::timeout(DRAIN, self.http).await.is_err() {
             tracing::warn!("open requests did not end in time");
+        }
+        self.sockets.close();
+        if tokio::time::timeout(DRAIN, self.sockets.wait()).await.is_err() {
+            tracing::warn!("open sockets did not end in time");
         }
         self.chores.iter().for_each(JoinHandle::abort);
         let (directory, task) = self.directory;
@@ -138,7 +157,8 @@ impl Node {
     }
 }
 
-async fn database(config: &Config) -> anyhow::Result<(PgConnectOptions, Option<embedded::Server>)> {
+/// Finds the database that the settings name, or starts the own one.
+pub async fn database(config: &Config) -> anyhow::Result<(PgConnectOptions, Option<embedded::Server>)> {
     if let Some(url) = &config.database_url {
         // The parser's error may quote the URL, and with it the password.
         let options = PgConnectOptions::from_str(url).ok().context("DATABASE_URL is no postgres:// URL")?;
@@ -199,7 +219,7 @@ async fn serve(listener: TcpListener, router: axum::Router, stopping: Cancellati
 }
 
 /// Renews leases and the sign of life, until the node stops or is replaced.
-async fn beat(context: Arc<Context>, stopping: CancellationToken, replaced: CancellationToken) {
+async fn beat(context: Arc<Context>, stopping: CancellationToken, doomed: CancellationToken) {
     let mut tick = tokio::time::interval(HEARTBEAT);
     while !stopping.is_cancelled() {
         tick.tick().await;
@@ -207,7 +227,7 @@ async fn beat(context: Arc<Context>, stopping: CancellationToken, replaced: Canc
             Ok(Ok(Standing::Good)) => {}
             Ok(Ok(Standing::Replaced)) => {
                 tracing::error!("another process has taken this node's name: stopping");
-                replaced.cancel();
+                doomed.cancel();
                 return;
             }
             Ok(Err(error)) => tracing::warn!(%error, "heartbeat failed; the next one follows"),

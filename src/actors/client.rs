@@ -12,7 +12,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     domain::{
-        event::{Event, WorkspaceEvent},
+        event::{Event, Recorded, WorkspaceEvent},
         ids::{UserId, WorkspaceId},
         principal::Principal,
     },
@@ -33,8 +33,16 @@ pub const OUTBOX_MAX: usize = 1_024;
 pub const SUBSCRIPTIONS_MAX: usize = 64;
 /// Events that are read from the log at a time.
 const PAGE: i64 = 500;
-/// How long a full outbox is waited for during a replay.
-const REPLAY_PATIENCE: Duration = Duration::from_secs(10);
+/// A replay leaves this much of the outbox to what happens meanwhile.
+const REPLAY_LEAVES: usize = OUTBOX_MAX * 3 / 4;
+/// How long a full outbox is waited for.
+const OUTBOX_PATIENCE: Duration = Duration::from_secs(10);
+/// How long one page may take to be sent: meanwhile this actor's mailbox fills.
+const PAGE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long an answer is waited for: the actor may be in the middle of a page.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long the log is left alone when it could not be read.
+const RETRY: Duration = Duration::from_millis(500);
 /// Cursors are sent at most this often.
 const CURSOR_EVERY: Duration = Duration::from_millis(500);
 
@@ -48,7 +56,7 @@ pub enum Outgoing {
         /// The close code.
         code: u16,
         /// Why.
-        reason: String,
+        reason: &'static str,
     },
 }
 
@@ -108,10 +116,16 @@ impl ClientHandle {
         Ok((Self { actor }, frames))
     }
 
-    /// Subscribes; answers with the head of the log. Events follow by themselves.
-    pub async fn subscribe(&self, wanted: Wanted) -> Result<u64, Refusal> {
-        let answer = ractor::call_t!(self.actor, ClientMessage::Subscribe, 10_000, wanted);
-        answer.unwrap_or(Err(Refusal::Unavailable))
+    /// Subscribes; the answer is the head of the log, and events follow by themselves. The request is on its way when
+    /// this returns. Who waits for the answer has to read the frames meanwhile: a replay may be waiting for that.
+    pub fn subscribe(&self, wanted: Wanted) -> impl Future<Output = Result<u64, Refusal>> + Send + 'static {
+        let (reply, answer) = ractor::concurrency::oneshot();
+        let sent = self.actor.cast(ClientMessage::Subscribe(wanted, reply.into()));
+        async move {
+            sent.map_err(|_| Refusal::Unavailable)?;
+            let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
+            answer.map_err(|_| Refusal::Unavailable)?.map_err(|_| Refusal::Unavailable)?
+        }
     }
 
     /// Ends a subscription.
@@ -140,6 +154,8 @@ struct Subscription {
     cursor: u64,
     /// While the log is read, live batches need not be kept: the log has them.
     replaying: bool,
+    /// Whether the end of the replay was announced; it is once, even if the log has to be read again.
+    caught_up: bool,
     cursor_sent: Instant,
 }
 
@@ -188,7 +204,7 @@ impl Actor for Client {
                 state.context.feed.leave(workspace, &myself);
                 Ok(())
             }
-            ClientMessage::Committed(batch) => state.committed(&myself, &batch),
+            ClientMessage::Committed(batch) => state.committed(&myself, &batch).await,
             ClientMessage::Signalled(signal) => {
                 state.signalled(&signal);
                 Ok(())
@@ -196,8 +212,10 @@ impl Actor for Client {
             ClientMessage::Replay(workspace) => state.replay(&myself, workspace).await,
         };
         if let Err(TooSlow) = flow {
-            metrics::counter!("link_clients_too_slow_total").increment(1);
-            // The outbox is full; the socket's writer sees that the channel is closed.
+            if !state.outbox.is_closed() {
+                metrics::counter!("link_clients_too_slow_total").increment(1);
+            }
+            // The socket's writer sees that the channel is closed.
             myself.stop(Some("too slow".into()));
         }
         Ok(())
@@ -219,19 +237,39 @@ impl ClientState {
         }
         // Listening begins before the head is read: nothing can fall between.
         self.context.feed.listen(workspace, myself.clone());
+        match self.begin(id, workspace, topics, after).await {
+            Ok(head) => {
+                let _ = myself.cast(ClientMessage::Replay(workspace));
+                Ok(head)
+            }
+            Err(refusal) => {
+                if !self.subscriptions.contains_key(&workspace) {
+                    self.context.feed.leave(workspace, myself);
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn begin(
+        &mut self,
+        id: Value,
+        workspace: WorkspaceId,
+        topics: Topics,
+        after: Option<u64>,
+    ) -> Result<u64, Refusal> {
         let head = log::head(&self.context.pool, workspace).await.map_err(|_| Refusal::Unavailable)?.offset;
         let subscribed = json!({"t": "subscribed", "id": id, "workspace": workspace, "head": head});
-        self.push(&subscribed).map_err(|_| Refusal::Unavailable)?;
+        self.push(&subscribed).await.map_err(|_| Refusal::Unavailable)?;
         let cursor = after.unwrap_or(head);
         if cursor > head {
             let reason = "the offset is beyond the log: read the state anew and subscribe after its head";
             let reset = json!({"t": "reset", "workspace": workspace, "head": head, "reason": reason});
-            self.push(&reset).map_err(|_| Refusal::Unavailable)?;
+            self.push(&reset).await.map_err(|_| Refusal::Unavailable)?;
         }
-        let cursor = cursor.min(head);
-        let subscription = Subscription { topics, cursor, replaying: true, cursor_sent: Instant::now() };
+        let (cursor, cursor_sent) = (cursor.min(head), Instant::now());
+        let subscription = Subscription { topics, cursor, replaying: true, caught_up: false, cursor_sent };
         self.subscriptions.insert(workspace, subscription);
-        let _ = myself.cast(ClientMessage::Replay(workspace));
         Ok(head)
     }
 
@@ -242,38 +280,56 @@ impl ClientState {
 
     /// Reads one page of the log; a client that is an hour behind costs one page of memory.
     async fn replay(&mut self, myself: &ActorRef<ClientMessage>, workspace: WorkspaceId) -> Result<(), TooSlow> {
-        if !self.may_see(workspace).await.unwrap_or(true) {
-            return self.revoke(myself, workspace);
-        }
-        let Some(subscription) = self.subscriptions.get_mut(&workspace) else { return Ok(()) };
+        let Some(subscription) = self.subscriptions.get(&workspace).filter(|known| known.replaying) else {
+            return Ok(());
+        };
         let page = log::page(&self.context.pool, workspace, subscription.cursor, PAGE).await;
-        let page = match page {
-            Ok(page) => page,
-            Err(error) => {
-                tracing::warn!(%workspace, %error, "replay interrupted; it goes on in a moment");
-                myself.send_after(Duration::from_millis(500), move || ClientMessage::Replay(workspace));
+        // Asked after the page was read: whoever is a member now may see everything that is in it.
+        let (page, member) = match (page, self.may_see(workspace).await) {
+            (Ok(page), Ok(member)) => (page, member),
+            (page, _) => {
+                let error = page.err().map(|error| error.to_string()).unwrap_or_default();
+                tracing::warn!(%workspace, error, "replay interrupted; it goes on in a moment");
+                myself.send_after(RETRY, move || ClientMessage::Replay(workspace));
                 return Ok(());
             }
         };
-        let full = page.len() as i64 == PAGE;
-        for recorded in page {
-            subscription.cursor = recorded.offset;
-            let event = Committed::new(workspace, recorded);
-            if event.matches(&subscription.topics) && event.visible_to(Principal::User(self.user)) {
-                let send = self.outbox.send(Outgoing::Frame(event.json()));
-                tokio::time::timeout(REPLAY_PATIENCE, send).await.map_err(|_| TooSlow)?.map_err(|_| TooSlow)?;
-            }
+        if !member {
+            return self.revoke(myself, workspace).await;
         }
+        let full = page.len() as i64 == PAGE;
+        let send = tokio::time::timeout(PAGE_PATIENCE, self.send_page(workspace, page)).await;
+        send.map_err(|_| TooSlow)??;
         if full {
             let _ = myself.cast(ClientMessage::Replay(workspace));
             return Ok(());
         }
+        let Some(subscription) = self.subscriptions.get_mut(&workspace) else { return Ok(()) };
         subscription.replaying = false;
+        if std::mem::replace(&mut subscription.caught_up, true) {
+            return Ok(());
+        }
         let caught_up = json!({"t": "caught_up", "workspace": workspace, "offset": subscription.cursor});
-        self.push(&caught_up)
+        self.push(&caught_up).await
     }
 
-    fn committed(&mut self, myself: &ActorRef<ClientMessage>, batch: &Batch) -> Result<(), TooSlow> {
+    async fn send_page(&mut self, workspace: WorkspaceId, page: Vec<Recorded>) -> Result<(), TooSlow> {
+        let Some(subscription) = self.subscriptions.get_mut(&workspace) else { return Ok(()) };
+        for recorded in page {
+            subscription.cursor = recorded.offset;
+            let event = Committed::new(workspace, recorded);
+            if event.matches(&subscription.topics) && event.visible_to(Principal::User(self.user)) {
+                let room = tokio::time::timeout(OUTBOX_PATIENCE, self.outbox.reserve_many(REPLAY_LEAVES)).await;
+                let mut room = room.map_err(|_| TooSlow)?.map_err(|_| TooSlow)?;
+                if let Some(place) = room.next() {
+                    place.send(Outgoing::Frame(event.json()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn committed(&mut self, myself: &ActorRef<ClientMessage>, batch: &Batch) -> Result<(), TooSlow> {
         let (first, last) = batch.span();
         let Some(subscription) = self.subscriptions.get_mut(&batch.workspace) else { return Ok(()) };
         if subscription.replaying || last <= subscription.cursor {
@@ -290,49 +346,54 @@ impl ClientState {
             if event.recorded.offset <= subscription.cursor {
                 continue;
             }
-            subscription.cursor = event.recorded.offset;
             if event.matches(&subscription.topics) && event.visible_to(Principal::User(self.user)) {
-                self.outbox.try_send(Outgoing::Frame(event.json())).map_err(|_| TooSlow)?;
+                if self.outbox.try_send(Outgoing::Frame(event.json())).is_err() {
+                    // The socket is behind. The log keeps the rest until there is room.
+                    subscription.replaying = true;
+                    let _ = myself.cast(ClientMessage::Replay(batch.workspace));
+                    return Ok(());
+                }
                 sent = true;
             }
+            subscription.cursor = event.recorded.offset;
             if removes(&event.recorded.event, self.user) {
-                return self.revoke(myself, batch.workspace);
+                return self.revoke(myself, batch.workspace).await;
             }
         }
         if !sent && subscription.cursor_sent.elapsed() >= CURSOR_EVERY {
             subscription.cursor_sent = Instant::now();
             let cursor = json!({"t": "cursor", "workspace": batch.workspace, "offset": subscription.cursor});
-            return self.push(&cursor);
+            return self.push(&cursor).await;
         }
         Ok(())
     }
 
     fn signalled(&mut self, signal: &Signal) {
-        let Some(subscription) = self.subscriptions.get(&signal.workspace) else { return };
-        let wanted = match &subscription.topics {
-            Topics::All => true,
-            Topics::Some(subjects) => subjects.contains(&signal.topic),
-        };
-        if wanted && !subscription.replaying {
-            // A signal that does not fit is lost: that is what a signal is.
-            if let Ok(text) = serde_json::to_string(signal)
-                && self.outbox.capacity() > OUTBOX_MAX / 2
-            {
-                let _ = self.outbox.try_send(Outgoing::Frame(text.into()));
-            }
+        // A signal that does not fit is lost: that is what a signal is.
+        if let Some(subscription) = self.subscriptions.get(&signal.workspace)
+            && !subscription.replaying
+            && signal.concerns(Principal::User(self.user), &subscription.topics)
+            && self.outbox.capacity() > OUTBOX_MAX / 2
+            && let Ok(text) = serde_json::to_string(signal)
+        {
+            let _ = self.outbox.try_send(Outgoing::Frame(text.into()));
         }
     }
 
     /// A member who was removed sees nothing that was committed after.
-    fn revoke(&mut self, myself: &ActorRef<ClientMessage>, workspace: WorkspaceId) -> Result<(), TooSlow> {
+    async fn revoke(&mut self, myself: &ActorRef<ClientMessage>, workspace: WorkspaceId) -> Result<(), TooSlow> {
         self.subscriptions.remove(&workspace);
         self.context.feed.leave(workspace, myself);
-        let close = Outgoing::Close { code: 4003, reason: "no longer a member of the workspace".into() };
-        self.outbox.try_send(close).map_err(|_| TooSlow)
+        self.put(Outgoing::Close { code: 4003, reason: "no longer a member of the workspace" }).await
     }
 
-    fn push(&self, frame: &Value) -> Result<(), TooSlow> {
-        self.outbox.try_send(Outgoing::Frame(frame.to_string().into())).map_err(|_| TooSlow)
+    async fn push(&self, frame: &Value) -> Result<(), TooSlow> {
+        self.put(Outgoing::Frame(frame.to_string().into())).await
+    }
+
+    async fn put(&self, outgoing: Outgoing) -> Result<(), TooSlow> {
+        let put = tokio::time::timeout(OUTBOX_PATIENCE, self.outbox.send(outgoing)).await;
+        put.map_err(|_| TooSlow)?.map_err(|_| TooSlow)
     }
 }
 

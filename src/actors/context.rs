@@ -1,6 +1,6 @@
 //! What every actor of a node needs, in one place.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
@@ -38,6 +38,8 @@ pub struct Context {
     pub vault: Vault,
     /// Ways to run agents.
     pub runtimes: BTreeMap<&'static str, Arc<dyn AgentRuntime>>,
+    /// An entity that was not asked anything for this long leaves the memory.
+    pub entity_idle: Duration,
     snapshots: Arc<Semaphore>,
 }
 
@@ -49,9 +51,10 @@ impl Context {
         membership: Membership,
         vault: Vault,
         runtimes: BTreeMap<&'static str, Arc<dyn AgentRuntime>>,
+        entity_idle: Duration,
     ) -> Self {
         let snapshots = Arc::new(Semaphore::new(SNAPSHOTS_MAX));
-        Self { pool, clock, feed: Feed::default(), membership, vault, runtimes, snapshots }
+        Self { pool, clock, feed: Feed::default(), membership, vault, runtimes, entity_idle, snapshots }
     }
 
     /// Returns the driver of a kind of agent.

@@ -44,8 +44,6 @@ const AGAIN_MAX: u32 = 16;
 const WRITER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Events between two snapshots.
 const SNAPSHOT_EVERY: u64 = 200;
-/// An entity that was not asked anything for this long leaves the memory.
-pub(super) const IDLE: Duration = Duration::from_secs(120);
 
 /// A cheap handle on an entity.
 #[derive(Clone)]
@@ -183,7 +181,7 @@ impl Actor for Entity {
                 state.last_asked = Instant::now();
                 state.work().await
             }
-            EntityMessage::Sweep if state.last_asked.elapsed() >= IDLE => {
+            EntityMessage::Sweep if state.last_asked.elapsed() >= state.arguments.context.entity_idle => {
                 // Nothing more gets in; what got in is worked off; then nobody waits for this actor.
                 state.intake.close();
                 state.work().await?;

@@ -117,6 +117,20 @@ pub struct Signal {
     pub kind: &'static str,
     /// What.
     pub data: Value,
+    /// Who may see it; `None` means every member.
+    #[serde(skip)]
+    pub audience: Option<Vec<Principal>>,
+}
+
+impl Signal {
+    /// Tells whether a principal may see it, and a topic filter lets it through.
+    pub fn concerns(&self, who: Principal, topics: &Topics) -> bool {
+        let wanted = match topics {
+            Topics::All => true,
+            Topics::Some(subjects) => subjects.contains(&self.topic),
+        };
+        wanted && self.audience.as_ref().is_none_or(|audience| audience.contains(&who))
+    }
 }
 
 /// Who listens, by workspace. Cheap to share.
@@ -153,8 +167,13 @@ impl Feed {
 
     /// Hands a signal to everyone who listens.
     pub fn signal(&self, workspace: WorkspaceId, topic: Subject, kind: &'static str, data: Value) {
-        let Some(listeners) = self.listeners.get(&workspace) else { return };
-        let signal = Arc::new(Signal { t: "signal", workspace, topic, kind, data });
+        self.send(Signal { t: "signal", workspace, topic, kind, data, audience: None });
+    }
+
+    /// Hands a signal to those who listen and may see it.
+    pub fn send(&self, signal: Signal) {
+        let Some(listeners) = self.listeners.get(&signal.workspace) else { return };
+        let signal = Arc::new(signal);
         for client in listeners.iter() {
             let _ = client.cast(ClientMessage::Signalled(signal.clone()));
         }

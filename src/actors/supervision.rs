@@ -19,7 +19,7 @@ impl Intensity {
     /// Failures older than this are forgiven.
     pub const WINDOW: Duration = Duration::from_secs(60);
 
-    /// Notes a failure and returns how long to wait: little at first, then doubling up to half a minute.
+    /// Notes a failure and returns how long to wait: not at all at first, then doubling up to half a minute.
     pub fn failed(&mut self, now: Instant) -> Duration {
         while self.failures.front().is_some_and(|time| now - *time > Self::WINDOW) {
             self.failures.pop_front();
@@ -27,7 +27,7 @@ impl Intensity {
         self.failures.push_back(now);
         let beyond = self.failures.len().saturating_sub(QUICK_RESTARTS_MAX);
         if beyond == 0 {
-            return Duration::from_millis(10);
+            return Duration::ZERO;
         }
         (Duration::from_millis(250) * 2u32.pow(beyond.min(8) as u32)).min(PAUSE_MAX)
     }

@@ -41,8 +41,8 @@ use super::{
 
 /// How long a caller waits before the outcome counts as unknown.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
-/// How often idle entities are looked for.
-const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// The most time between two looks for idle entities.
+const SWEEP_EVERY_MAX: Duration = Duration::from_secs(30);
 /// A run whose actor fails more often than this within a minute is given up.
 const RUN_FAILURES_MAX: usize = 8;
 
@@ -290,7 +290,9 @@ impl Actor for Supervisor {
         // Both cells are new, so nobody has set them.
         let _ = state.handle.members.conductor.set(conductor);
         let _ = state.handle.members.writer.set(writer);
-        myself.send_interval(SWEEP_EVERY, || SupervisorMessage::Sweep);
+        let idle = state.handle.context.entity_idle;
+        let every = (idle / 4).clamp(Duration::from_millis(50), SWEEP_EVERY_MAX);
+        myself.send_interval(every, || SupervisorMessage::Sweep);
         Ok(state)
     }
 

@@ -8,6 +8,7 @@ use std::sync::{
 use serde_json::Value;
 use sqlx::PgPool;
 use tracing::Instrument;
+use uuid::Uuid;
 
 use crate::{
     actors::request::{Key, Meta, Receipt},
@@ -107,7 +108,9 @@ impl Api {
             Kind::Mutation => takes_key(operation).then(|| fields.remove("key")).flatten(),
             Kind::Query => None,
         };
-        let key = match (caller.key.clone(), key_in_body) {
+        // A read has nothing to repeat: a key that comes with it says nothing.
+        let key_of_door = caller.key.clone().filter(|_| operation.kind == Kind::Mutation);
+        let key = match (key_of_door, key_in_body) {
             (Some(key), _) => Some(key),
             (None, Some(Value::String(key))) => Some(key),
             (None, None | Some(Value::Null)) => None,
@@ -226,9 +229,15 @@ impl Call {
         found.ok_or_else(|| Problem::new(problem::INTERNAL, "the operation is declared without a scope"))
     }
 
-    /// Returns the idempotency key, if there was one.
-    pub fn key(&self) -> Option<&Key> {
-        self.key.as_ref()
+    /// Makes the id of something new. With a key it follows from the key, so that the same request finds the same
+    /// thing, whatever became of it; the same key in another workspace is another key.
+    pub fn new_id<T: From<Uuid>>(&self, what: &str) -> T {
+        let Some(key) = &self.key else { return self.clock().id() };
+        let workspace = self.access.map(|(workspace, _)| workspace.to_string()).unwrap_or_default();
+        let hash = sha256(format!("{what} {workspace} {}", key.text).as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash[..16]);
+        T::from(uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
 
     /// Has a command decided and committed, in the call's own workspace.

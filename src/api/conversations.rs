@@ -25,7 +25,7 @@ use super::{
     call::Call,
     problem::Problem,
     table::{Method, Operation},
-    workspaces::{Limit, Page, derived_id, page},
+    workspaces::{Limit, Page, page},
 };
 
 const SCOPE: (Scope, &str) = (Scope::Conversation, "conversation_id");
@@ -174,10 +174,7 @@ struct Post {
 }
 
 async fn post(call: Call, input: Post) -> Result<MessageView, Problem> {
-    let message: MessageId = match call.key() {
-        Some(key) => MessageId(derived_id(&format!("message {}", key.text)).0),
-        None => call.clock().id(),
-    };
+    let message: MessageId = call.new_id("message");
     if let Some(parent) = input.parent_id {
         message_of(&call, input.conversation_id, parent).await?;
     }

@@ -109,11 +109,7 @@ async fn create(call: Call, input: Create) -> Result<DelegationView, Problem> {
             Review { approvals: 1, by: if others > 0 { Reviewers::Others } else { Reviewers::Anyone } }
         }
     };
-    let id: DelegationId = match call.key() {
-        // The same key finds the same delegation, whatever became of it.
-        Some(key) => DelegationId(super::workspaces::derived_id(&format!("delegation {}", key.text)).0),
-        None => call.clock().id(),
-    };
+    let id: DelegationId = call.new_id("delegation");
     let new = NewDelegation { id, agent: input.agent_id, instructions: input.instructions, review };
     let command = Command::Task(Box::new(TaskCommand::Delegate(new)));
     call.execute(Subject::Task(input.task_id), command).await?;

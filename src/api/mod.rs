@@ -14,6 +14,7 @@ pub mod problem;
 mod projects;
 mod rank;
 mod services;
+mod signals;
 mod table;
 mod tasks;
 pub mod tokens;

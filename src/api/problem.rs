@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{actors::request::CommandError, domain::rejection::Rejection, persistence::log};
 
+/// The most characters of a text of a problem.
+const TEXT_MAX: usize = 400;
+
 /// One kind of error.
 #[derive(Clone, Copy, Debug)]
 pub struct Code {
@@ -97,10 +100,10 @@ impl Problem {
     /// Makes a problem of a kind.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("/docs/errors#{}", code.name),
+            kind: format!("/docs#errors-{}", code.name),
             title: code.title.into(),
             status: code.status,
-            detail: detail.into(),
+            detail: clipped(detail.into()),
             code: code.name.into(),
             retryable: code.retryable,
             next_actions: code.next_actions.iter().map(|action| (*action).to_owned()).collect(),
@@ -111,7 +114,7 @@ impl Problem {
 
     /// Makes a problem about one field.
     pub fn field(path: impl Into<String>, message: impl Into<String>) -> Self {
-        let (path, message) = (path.into(), message.into());
+        let (path, message) = (clipped(path.into()), clipped(message.into()));
         let mut problem = Self::new(INVALID_INPUT, format!("{path}: {message}"));
         problem.errors.push(FieldError { path, message });
         problem
@@ -121,6 +124,15 @@ impl Problem {
     pub fn not_found(what: &str) -> Self {
         Self::new(NOT_FOUND, format!("no such {what}"))
     }
+}
+
+/// A problem may quote its input; a megabyte of it helps nobody.
+fn clipped(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(TEXT_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 impl From<Rejection> for Problem {
@@ -173,6 +185,12 @@ impl From<log::Error> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_problem_quotes_little_of_a_long_input() {
+        let problem = Problem::field("ä".repeat(100_000), "x".repeat(1 << 20));
+        assert!(serde_json::to_string(&problem).unwrap().len() < 4_000);
+    }
 
     #[test]
     fn every_code_has_a_name_of_its_own_and_a_next_step() {

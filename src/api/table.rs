@@ -11,7 +11,7 @@ use crate::{domain::permission::Permission, persistence::queries::Scope};
 
 use super::{
     call::Call,
-    problem::{self, FieldError, Problem},
+    problem::{self, Problem},
 };
 
 /// Whether an operation changes anything.
@@ -162,9 +162,7 @@ fn parse<I: DeserializeOwned>(input: Value) -> Result<I, Problem> {
     serde_path_to_error::deserialize(input).map_err(|error| {
         let path = error.path().to_string();
         let message = error.into_inner().to_string();
-        let mut problem = Problem::new(problem::INVALID_INPUT, format!("{path}: {message}"));
-        problem.errors.push(FieldError { path, message });
-        problem
+        Problem::field(path, message)
     })
 }
 

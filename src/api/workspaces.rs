@@ -125,21 +125,10 @@ struct Create {
 
 async fn create(call: Call, input: Create) -> Result<WorkspaceView, Problem> {
     let owner = call.user()?;
-    // With a key the id follows from it, so that the same request finds the same workspace.
-    let id = match call.key() {
-        Some(key) => derived_id(&key.text),
-        None => call.clock().id(),
-    };
+    let id: WorkspaceId = call.new_id("workspace");
     let command = Command::Workspace(WorkspaceCommand::Create { name: input.name, owner });
     call.execute_in(id, Subject::Workspace(id), command).await?;
     read(&call, id).await
-}
-
-pub(super) fn derived_id(key: &str) -> WorkspaceId {
-    let hash = super::tokens::sha256(key.as_bytes());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash[..16]);
-    WorkspaceId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
 async fn read(call: &Call, id: WorkspaceId) -> Result<WorkspaceView, Problem> {
@@ -271,10 +260,7 @@ async fn form_team(call: Call, input: FormTeam) -> Result<TeamView, Problem> {
     if input.members.len() > 100 {
         return Err(Problem::field("members", "at most 100 members"));
     }
-    let team: TeamId = match call.key() {
-        Some(key) => TeamId(derived_id(&key.text).0),
-        None => call.clock().id(),
-    };
+    let team: TeamId = call.new_id("team");
     let command = WorkspaceCommand::FormTeam { team, name: input.name, members: input.members };
     call.execute(Subject::Workspace(input.workspace_id), Command::Workspace(command)).await?;
     queries::get(call.pool(), Listed::Teams, team.0).await?.ok_or_else(|| Problem::not_found("team"))

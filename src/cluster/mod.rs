@@ -31,7 +31,9 @@ pub fn shard_of(workspace: WorkspaceId) -> i32 {
         .as_bytes()
         .iter()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-    i32::try_from(hash % SHARDS as u64).unwrap_or(0)
+    // Its low bits mix badly, its high bits well.
+    let mixed = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    i32::try_from(mixed % SHARDS as u64).unwrap_or(0)
 }
 
 /// This node as the cluster sees it, and the shards that it holds.

@@ -9,7 +9,7 @@ use super::{
     event::AgentEvent,
     ids::{AgentId, InstanceId, Subject},
     rejection::Rejection,
-    text::{Label, Title},
+    text::{Label, Title, storable},
 };
 
 /// How an agent is driven.
@@ -61,6 +61,8 @@ pub enum AgentStatus {
 pub const INSTANCES_MAX: usize = 64;
 /// The most attempts that one instance may be given at the same time.
 pub const SLOTS_MAX: u32 = 64;
+/// The longest reason for a failed probe that is kept.
+const CAUSE_LENGTH_MAX: usize = 2_000;
 
 /// The state of an agent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -148,6 +150,10 @@ impl Agent {
             if instances.len() > INSTANCES_MAX {
                 return Err(too_many_instances());
             }
+            let ids: BTreeSet<InstanceId> = instances.iter().map(|instance| instance.id).collect();
+            if ids.len() < instances.len() {
+                return Err(Rejection::Invalid { path: "instances", message: "name each instance once".into() });
+            }
             let mut events = vec![AgentEvent::Registered { name, runtime, skills, max_concurrency }];
             for instance in instances {
                 events.push(added(instance)?);
@@ -172,6 +178,9 @@ impl Agent {
             C::Want(wanted) if wanted == self.availability => Ok(vec![]),
             C::Want(wanted) => Ok(vec![AgentEvent::Availability { wanted }]),
             C::AddInstance(_) if self.instances.len() >= INSTANCES_MAX => Err(too_many_instances()),
+            C::AddInstance(instance) if self.instances.contains_key(&instance.id) => {
+                Err(Rejection::Busy("the instance exists already"))
+            }
             C::AddInstance(instance) => Ok(vec![added(instance)?]),
             C::RemoveInstance(instance) if !self.instances.contains_key(&instance) => {
                 Err(Rejection::NotFound("instance"))
@@ -179,11 +188,13 @@ impl Agent {
             C::RemoveInstance(instance) => Ok(vec![AgentEvent::InstanceRemoved { instance }]),
             C::Probed { instance, healthy, boot, cause } => {
                 let Some(before) = self.instances.get(&instance) else { return Ok(vec![]) };
-                // A silent server keeps its last boot id: only an answer can tell a new one.
-                let same_boot = !healthy || before.boot == boot;
+                // Only an answer can tell a new boot id, and one without it keeps the last.
+                let boot = boot.filter(|_| healthy);
+                let same_boot = boot.is_none() || before.boot == boot;
                 if before.healthy == Some(healthy) && same_boot {
                     return Ok(vec![]);
                 }
+                let cause = cause.map(|text| storable(&text, CAUSE_LENGTH_MAX));
                 Ok(vec![AgentEvent::InstanceProbed { instance, healthy, boot, cause }])
             }
         }

@@ -11,7 +11,7 @@ use super::{
     ids::{ConversationId, MessageId, ProjectId, Subject, TaskId},
     principal::Principal,
     rejection::Rejection,
-    text::{Title, Words},
+    text::{Title, Words, scrubbed},
 };
 
 /// What a conversation is for.
@@ -142,6 +142,7 @@ impl Conversation {
                 Ok(vec![ConversationEvent::Message { message, seq: self.last_seq + 1, author: by, parts, parent }])
             }
             (Some(_), C::Edit { message, author, parts }) => {
+                self.must_be_let_in(by)?;
                 must_fit(&parts)?;
                 if author != by {
                     return Err(Rejection::Forbidden("only its author can edit a message"));
@@ -182,6 +183,10 @@ impl Conversation {
 fn must_fit(parts: &[Part]) -> Result<(), Rejection> {
     if parts.is_empty() || parts.len() > PARTS_MAX {
         return Err(Rejection::Invalid { path: "parts", message: format!("1 to {PARTS_MAX} parts are needed") });
+    }
+    let unfit = |part: &Part| matches!(part, Part::Data { data } if scrubbed(data.clone()) != *data);
+    if parts.iter().any(unfit) {
+        return Err(Rejection::Invalid { path: "parts", message: "contains the character U+0000".into() });
     }
     Ok(())
 }

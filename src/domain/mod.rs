@@ -9,6 +9,7 @@ pub mod failure;
 pub mod ids;
 pub mod model;
 pub mod permission;
+mod present;
 pub mod principal;
 pub mod project;
 pub mod rejection;
@@ -17,3 +18,6 @@ pub mod session;
 pub mod task;
 pub mod text;
 pub mod workspace;
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,18 @@ pub struct Usage {
     pub cost_usd: f64,
 }
 
+impl Usage {
+    /// Returns the totals after a report: they never fall, and what is no number says nothing about the cost.
+    pub fn grown_to(self, reported: Self) -> Self {
+        let cost_usd = if reported.cost_usd.is_finite() { reported.cost_usd } else { self.cost_usd };
+        Self {
+            input_tokens: self.input_tokens.max(reported.input_tokens),
+            output_tokens: self.output_tokens.max(reported.output_tokens),
+            cost_usd: self.cost_usd.max(cost_usd),
+        }
+    }
+}
+
 /// What kind of answer an attempt waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

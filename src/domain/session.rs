@@ -10,8 +10,10 @@ use super::event::SessionEvent;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Session {
     /// How to find the run again, once the instance has it.
+    #[serde(default, deserialize_with = "super::present::deserialize", skip_serializing_if = "Option::is_none")]
     pub remote: Option<Value>,
     /// How far the stream was followed.
+    #[serde(default, deserialize_with = "super::present::deserialize", skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Value>,
 }
 

@@ -103,6 +103,11 @@ impl<const MIN: usize, const MAX: usize> JsonSchema for Text<MIN, MAX> {
     }
 }
 
+/// Keeps what the database can store, up to so many characters: for an agent's words that are no [`Text`].
+pub fn storable(text: &str, length_max: usize) -> String {
+    text.chars().filter(|c| *c != '\0').take(length_max).collect()
+}
+
 /// Takes U+0000, which the database cannot store, out of every string of a value.
 pub fn scrubbed(value: serde_json::Value) -> serde_json::Value {
     use serde_json::Value as V;

@@ -1,7 +1,9 @@
 //! Doors: they decode, find out who calls, and hand over. No rule of the domain is here.
 
 mod docs;
+mod frames;
 mod json;
+mod query;
 mod rest;
 mod ws;
 
@@ -11,12 +13,12 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderValue, Response, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
     middleware::{self, Next},
     response::IntoResponse,
     routing::get,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
@@ -33,6 +35,8 @@ pub struct Doors {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Ends the open sockets.
     pub stopping: CancellationToken,
+    /// The sockets that are open.
+    pub sockets: TaskTracker,
     /// The name of this node.
     pub node: String,
 }
@@ -46,16 +50,15 @@ pub fn router(doors: Doors) -> Router {
         .route("/ws", get(ws::upgrade))
         .route("/docs", get(docs::page))
         .nest("/api/v1", rest::routes(&doors.api))
-        .fallback(async || problem_response(Problem::new(problem::NO_SUCH_OPERATION, "nothing is at this path")))
-        .method_not_allowed_fallback(async || problem_response(Problem::new(problem::METHOD_NOT_ALLOWED, "see /docs")))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn(harden))
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(doors)
 }
 
 async fn ready(State(doors): State<Doors>) -> Response<Body> {
-    let pool = &doors.api.services().context().pool;
-    let answer = tokio::time::timeout(std::time::Duration::from_secs(2), crate::persistence::answers(pool)).await;
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(2), doors.api.database_answers()).await;
     if doors.stopping.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
     }
@@ -67,6 +70,20 @@ async fn ready(State(doors): State<Doors>) -> Response<Body> {
 
 async fn metrics(State(doors): State<Doors>) -> Response<Body> {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], (doors.metrics)()).into_response()
+}
+
+async fn no_such_path(State(doors): State<Doors>, headers: HeaderMap) -> Response<Body> {
+    refused(&doors, &headers, Problem::new(problem::NO_SUCH_OPERATION, "nothing is at this path"))
+}
+
+async fn no_such_method(State(doors): State<Doors>, headers: HeaderMap) -> Response<Body> {
+    refused(&doors, &headers, Problem::new(problem::METHOD_NOT_ALLOWED, "see /docs"))
+}
+
+/// Returns a problem that no operation had part in.
+fn refused(doors: &Doors, headers: &HeaderMap, mut problem: Problem) -> Response<Body> {
+    problem.trace_id = rest::trace_of(headers, &doors.api);
+    problem_response(problem)
 }
 
 async fn harden(request: Request, next: Next) -> Response<Body> {

@@ -24,7 +24,7 @@ use crate::{
 use super::{
     Doors,
     json::{self, BYTES_MAX},
-    problem_response,
+    problem_response, query,
 };
 
 /// How long a body may take to arrive.
@@ -112,7 +112,11 @@ async fn read(
     body: Body,
     trace: &str,
 ) -> Result<(Caller, Value), Problem> {
-    let user = if route.public { None } else { user_of(&parts.headers, api)? };
+    let user = match route.public {
+        true => None,
+        // Before a byte of the body is read.
+        false => Some(user_of(&parts.headers, api)?),
+    };
     let key = match parts.headers.get(IDEMPOTENCY_KEY) {
         None => None,
         Some(key) => Some(key.to_str().map_err(|_| Problem::field("Idempotency-Key", "must be ASCII"))?.to_owned()),
@@ -122,8 +126,10 @@ async fn read(
         Method::Post | Method::Patch | Method::Delete => body_of(&parts.headers, body).await?,
     };
     if matches!(route.method, Method::Get | Method::Delete) {
-        for (name, value) in query_of(parts, &route.typed)? {
-            fields.insert(name, value);
+        for (name, value) in query::fields(parts.uri.query().unwrap_or_default(), &route.typed)? {
+            if fields.insert(name.clone(), value).is_some() {
+                return Err(Problem::field(name, "is given twice"));
+            }
         }
     }
     let path = RawPathParams::from_request_parts(parts, &()).await;
@@ -138,14 +144,14 @@ async fn read(
     Ok((Caller { user, key, trace: trace.to_owned() }, Value::Object(fields)))
 }
 
-/// Returns whose token it is; a token that is no good is an error, none is not.
-fn user_of(headers: &HeaderMap, api: &Api) -> Result<Option<UserId>, Problem> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+/// Returns whose token it is.
+fn user_of(headers: &HeaderMap, api: &Api) -> Result<UserId, Problem> {
+    let value = headers.get(header::AUTHORIZATION);
+    let value = value.ok_or_else(|| Problem::new(problem::UNAUTHENTICATED, "a valid token is needed"))?;
     let token = value.to_str().ok().and_then(|text| text.strip_prefix("Bearer ").or(text.strip_prefix("bearer ")));
     let now = api.services().context().clock.now();
     let user = token.and_then(|token| api.services().keys.check(token.trim(), now)).map(|(user, _)| user);
-    let user = user.ok_or_else(|| Problem::new(problem::UNAUTHENTICATED, "the token is not, or no longer, good"))?;
-    Ok(Some(user))
+    user.ok_or_else(|| Problem::new(problem::UNAUTHENTICATED, "the token is not, or no longer, good"))
 }
 
 async fn body_of(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, Problem> {
@@ -171,27 +177,8 @@ async fn body_of(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, 
     }
 }
 
-fn query_of(parts: &Parts, typed: &BTreeSet<String>) -> Result<Map<String, Value>, Problem> {
-    let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
-    let pairs = pairs.map_err(|_| Problem::new(problem::MALFORMED, "the query cannot be read"))?.0;
-    let mut fields = Map::new();
-    for (name, text) in pairs {
-        if name.contains('\0') || text.contains('\0') {
-            return Err(Problem::new(problem::MALFORMED, "the query holds U+0000"));
-        }
-        let value = match typed.contains(&name) {
-            true => serde_json::from_str(&text).unwrap_or(Value::String(text)),
-            false => Value::String(text),
-        };
-        if fields.insert(name.clone(), value).is_some() {
-            return Err(Problem::field(name, "is given twice"));
-        }
-    }
-    Ok(fields)
-}
-
 /// Takes the trace of a W3C `traceparent`, or makes one.
-fn trace_of(headers: &HeaderMap, api: &Api) -> String {
+pub(super) fn trace_of(headers: &HeaderMap, api: &Api) -> String {
     let given = headers.get("traceparent").and_then(|value| value.to_str().ok());
     let id = given.and_then(|text| text.split('-').nth(1));
     match id.filter(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) && id.bytes().any(|b| b != b'0')) {

@@ -6,35 +6,29 @@ use axum::{
     body::Body,
     extract::{
         State,
-        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
+        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
-    http::Response,
+    http::{HeaderMap, Response},
 };
 use chrono::{DateTime, Utc};
 use futures::{FutureExt, SinkExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    actors::{
-        client::{ClientHandle, Outgoing, Refusal, SUBSCRIPTIONS_MAX, Wanted},
-        feed::Topics,
-    },
+    actors::client::{ClientHandle, Outgoing, Refusal, SUBSCRIPTIONS_MAX, Wanted},
     api::{
         Caller,
         problem::{self, Problem},
     },
-    domain::{
-        ids::{Subject, UserId, WorkspaceId},
-        principal::Principal,
-    },
-    persistence::queries::{self, Scope},
+    domain::ids::{Subject, UserId, WorkspaceId},
 };
 
 use super::{
     Doors,
+    frames::{Frame, ID_LENGTH_MAX, TOPICS_MAX, failed, is_small, parse_topics},
     json::{self, BYTES_MAX},
+    refused,
 };
 
 /// How long a new socket may stay silent.
@@ -43,8 +37,10 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 const HEARTBEAT: Duration = Duration::from_secs(20);
 /// Calls of one socket that may be under way at once.
 const CALLS_MAX: usize = 64;
-/// The most topics of one subscription.
-const TOPICS_MAX: usize = 256;
+/// Answers that may wait to be written; with more, no frame is read.
+const ANSWERS_MAX: usize = 2 * CALLS_MAX;
+/// How long calls that are under way are waited for when the node stops.
+const LAST_CALLS: Duration = Duration::from_secs(2);
 /// How long one write may take before the client counts as too slow.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -54,17 +50,34 @@ const TOO_SLOW: u16 = 4008;
 const GOING_AWAY: u16 = 1012;
 
 /// Opens a socket.
-pub async fn upgrade(State(doors): State<Doors>, upgrade: WebSocketUpgrade) -> Response<Body> {
-    let upgrade = upgrade.protocols(["link.v1.json"]).max_message_size(BYTES_MAX).read_buffer_size(4 * 1024);
-    upgrade.on_upgrade(|socket| async move {
-        let mut socket = socket;
-        let close = match greet(&doors, &mut socket).await {
-            Ok(session) => session.serve(&mut socket).await,
-            Err(close) => close,
-        };
-        let frame = CloseFrame { code: close.code, reason: close.reason.into() };
-        let _ = tokio::time::timeout(Duration::from_secs(1), socket.send(Message::Close(Some(frame)))).await;
-    })
+pub async fn upgrade(
+    State(doors): State<Doors>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response<Body> {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => {
+            let problem = Problem::new(problem::MALFORMED, format!("this is no WebSocket handshake: {rejection}"));
+            return refused(&doors, &headers, problem);
+        }
+    };
+    let sockets = doors.sockets.clone();
+    let upgrade = upgrade
+        .protocols(["link.v1.json"])
+        .max_message_size(BYTES_MAX)
+        .max_frame_size(BYTES_MAX)
+        .read_buffer_size(4 * 1024);
+    upgrade.on_upgrade(move |socket| sockets.track_future(serve(doors, socket)))
+}
+
+async fn serve(doors: Doors, mut socket: WebSocket) {
+    let close = match greet(&doors, &mut socket).await {
+        Ok(session) => session.serve(&mut socket).await,
+        Err(close) => close,
+    };
+    let frame = CloseFrame { code: close.code, reason: close.reason.into() };
+    let _ = tokio::time::timeout(Duration::from_secs(1), socket.send(Message::Close(Some(frame)))).await;
 }
 
 struct Close {
@@ -76,64 +89,14 @@ fn close(code: u16, reason: &'static str) -> Close {
     Close { code, reason }
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "t", rename_all = "snake_case")]
-enum Frame {
-    Hello {
-        token: String,
-    },
-    Subscribe {
-        id: Value,
-        workspace: WorkspaceId,
-        #[serde(default)]
-        topics: Vec<String>,
-        after: Option<u64>,
-    },
-    Unsubscribe {
-        id: Value,
-        workspace: WorkspaceId,
-    },
-    Call {
-        id: Value,
-        op: String,
-        #[serde(default)]
-        input: Value,
-        key: Option<String>,
-    },
-    Presence {
-        workspace: WorkspaceId,
-        status: Presence,
-    },
-    Typing {
-        workspace: WorkspaceId,
-        topic: Subject,
-        on: bool,
-    },
-    Auth {
-        id: Value,
-        token: String,
-    },
-    Ping {
-        id: Value,
-    },
-}
-
-#[derive(Clone, Copy, Deserialize, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Presence {
-    Online,
-    Away,
-    Working,
-    Offline,
-}
-
 struct Session {
     doors: Doors,
     user: UserId,
     until: DateTime<Utc>,
     client: ClientHandle,
     outbox: mpsc::Receiver<Outgoing>,
-    calls: FuturesUnordered<BoxFuture<'static, Value>>,
+    /// Calls under way, and answers that wait; some end without one.
+    calls: FuturesUnordered<BoxFuture<'static, Option<Value>>>,
 }
 
 impl Drop for Session {
@@ -175,6 +138,13 @@ async fn write(socket: &mut WebSocket, text: &str) -> Result<(), Close> {
     }
 }
 
+async fn write_answer(socket: &mut WebSocket, answer: Option<Value>) -> Result<(), Close> {
+    match answer {
+        Some(answer) => write(socket, &answer.to_string()).await,
+        None => Ok(()),
+    }
+}
+
 impl Session {
     async fn serve(mut self, socket: &mut WebSocket) -> Close {
         let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
@@ -182,14 +152,15 @@ impl Session {
         let stopping = self.doors.stopping.clone();
         loop {
             let step = tokio::select! {
-                message = socket.recv() => {
+                message = socket.recv(), if self.calls.len() < ANSWERS_MAX => {
                     heard = Instant::now();
                     self.received(message).await
                 }
                 outgoing = self.outbox.recv() => self.deliver(socket, outgoing).await,
-                Some(answer) = self.calls.next() => write(socket, &answer.to_string()).await,
+                Some(answer) = self.calls.next() => write_answer(socket, answer).await,
                 _ = heartbeat.tick() => self.beat(socket, heard).await,
                 () = stopping.cancelled() => {
+                    let _ = tokio::time::timeout(LAST_CALLS, self.finish(socket)).await;
                     let goodbye = json!({"t": "goodbye", "code": GOING_AWAY, "reason": "the node is stopping", "retry_after_ms": 500});
                     let _ = write(socket, &goodbye.to_string()).await;
                     Err(close(GOING_AWAY, "the node is stopping: reconnect"))
@@ -201,8 +172,24 @@ impl Session {
         }
     }
 
+    /// Answers the calls that are under way.
+    async fn finish(&mut self, socket: &mut WebSocket) -> Result<(), Close> {
+        while let Some(answer) = self.calls.next().await {
+            write_answer(socket, answer).await?;
+        }
+        Ok(())
+    }
+
+    fn must_be_good(&self) -> Result<(), Close> {
+        if self.doors.api.services().context().clock.now() < self.until {
+            return Ok(());
+        }
+        Err(close(NOT_AUTHENTICATED, "the token has ended: send `auth` with a fresh one in time"))
+    }
+
     /// Writes what is ready, then flushes once.
     async fn deliver(&mut self, socket: &mut WebSocket, first: Option<Outgoing>) -> Result<(), Close> {
+        self.must_be_good()?;
         let mut next = Some(first.ok_or_else(|| close(TOO_SLOW, "too slow: subscribe again after your cursor"))?);
         let mut fed = 0;
         while let Some(outgoing) = next {
@@ -212,7 +199,10 @@ impl Session {
                     feed.map_err(|_| close(TOO_SLOW, "too slow: subscribe again after your cursor"))?
                         .map_err(|_| close(1000, "gone"))?;
                 }
-                Outgoing::Close { code, .. } => return Err(close(code, "no longer a member of the workspace")),
+                Outgoing::Close { code, reason } => {
+                    let _ = tokio::time::timeout(WRITE_TIMEOUT, socket.flush()).await;
+                    return Err(close(code, reason));
+                }
             }
             fed += 1;
             next = if fed < 64 { self.outbox.try_recv().ok() } else { None };
@@ -227,9 +217,7 @@ impl Session {
         if heard.elapsed() > HEARTBEAT * 2 {
             return Err(close(1001, "no sign of life"));
         }
-        if self.doors.api.services().context().clock.now() >= self.until {
-            return Err(close(NOT_AUTHENTICATED, "the token has ended: send `auth` with a fresh one in time"));
-        }
+        self.must_be_good()?;
         let ping = tokio::time::timeout(WRITE_TIMEOUT, socket.send(Message::Ping(Default::default()))).await;
         ping.map_err(|_| close(TOO_SLOW, "the socket takes nothing"))?.map_err(|_| close(1000, "gone"))
     }
@@ -250,6 +238,11 @@ impl Session {
             }
         };
         let id = value.get("id").cloned().unwrap_or_default();
+        if !is_small(&id) {
+            let detail = format!("must be a number or at most {ID_LENGTH_MAX} bytes of text");
+            self.answer(failed(Value::Null, &Problem::field("id", detail)));
+            return Ok(());
+        }
         match serde_json::from_value::<Frame>(value) {
             Ok(frame) => self.handle(frame).await?,
             Err(error) => {
@@ -261,15 +254,18 @@ impl Session {
     }
 
     fn answer(&self, value: Value) {
-        self.calls.push(async move { value }.boxed());
+        self.calls.push(std::future::ready(Some(value)).boxed());
     }
 
     async fn handle(&mut self, frame: Frame) -> Result<(), Close> {
+        if !matches!(frame, Frame::Auth { .. }) {
+            self.must_be_good()?;
+        }
         match frame {
             Frame::Hello { .. } => return Err(close(BAD_FRAME, "hello was said already")),
             Frame::Ping { id } => self.answer(json!({"t": "pong", "id": id})),
             Frame::Call { id, op, input, key } => self.call(id, op, input, key),
-            Frame::Subscribe { id, workspace, topics, after } => self.subscribe(id, workspace, &topics, after).await,
+            Frame::Subscribe { id, workspace, topics, after } => self.subscribe(id, workspace, &topics, after),
             Frame::Unsubscribe { id, workspace } => {
                 self.client.unsubscribe(workspace);
                 self.answer(json!({"t": "ok", "id": id, "data": null}));
@@ -285,12 +281,11 @@ impl Session {
                 }
             }
             Frame::Presence { workspace, status } => {
-                let data = json!({"who": Principal::User(self.user), "status": status});
-                self.signal(workspace, Subject::Workspace(workspace), "user:presence", data).await;
+                let (topic, data) = (Subject::Workspace(workspace), json!({"status": status}));
+                self.doors.api.signal(self.user, workspace, topic, "user:presence", data).await;
             }
             Frame::Typing { workspace, topic, on } => {
-                let data = json!({"who": Principal::User(self.user), "on": on});
-                self.signal(workspace, topic, "user:typing", data).await;
+                self.doors.api.signal(self.user, workspace, topic, "user:typing", json!({"on": on})).await;
             }
         }
         Ok(())
@@ -316,60 +311,28 @@ impl Session {
                 Err(problem) => failed(id, &problem),
             }
         };
-        self.calls.push(call.boxed());
+        self.calls.push(call.map(Some).boxed());
     }
 
-    async fn subscribe(&mut self, id: Value, workspace: WorkspaceId, topics: &[String], after: Option<u64>) {
+    fn subscribe(&mut self, id: Value, workspace: WorkspaceId, topics: &[String], after: Option<u64>) {
         let topics = match parse_topics(topics) {
             Ok(topics) => topics,
             Err(problem) => return self.answer(failed(id, &problem)),
         };
         let wanted = Wanted { id: id.clone(), workspace, topics, after };
-        let problem = match self.client.subscribe(wanted).await {
-            Ok(_) => return,
-            Err(Refusal::NotFound) => Problem::not_found("workspace"),
-            Err(Refusal::TooMany) => {
-                Problem::new(problem::TOO_MANY, format!("at most {SUBSCRIPTIONS_MAX} subscriptions"))
-            }
-            Err(Refusal::Unavailable) => Problem::new(problem::UNAVAILABLE, "the log could not be read"),
+        // Not waited for here: the replay of another subscription may wait until this session writes its frames.
+        let answer = self.client.subscribe(wanted);
+        let refusal = async move {
+            let problem = match answer.await {
+                Ok(_) => return None,
+                Err(Refusal::NotFound) => Problem::not_found("workspace"),
+                Err(Refusal::TooMany) => {
+                    Problem::new(problem::TOO_MANY, format!("at most {SUBSCRIPTIONS_MAX} subscriptions"))
+                }
+                Err(Refusal::Unavailable) => Problem::new(problem::UNAVAILABLE, "the log could not be read"),
+            };
+            Some(failed(id, &problem))
         };
-        self.answer(failed(id, &problem));
+        self.calls.push(refusal.boxed());
     }
-
-    /// Hands something ephemeral to the workspace, if this person is in it.
-    async fn signal(&mut self, workspace: WorkspaceId, topic: Subject, kind: &'static str, data: Value) {
-        let context = self.doors.api.services().context();
-        if let Ok(Some(_)) = queries::access(&context.pool, Scope::Workspace, workspace.0, self.user).await {
-            context.feed.signal(workspace, topic, kind, data);
-        }
-    }
-}
-
-fn parse_topics(topics: &[String]) -> Result<Topics, Problem> {
-    if topics.is_empty() || topics.iter().any(|topic| topic == "*") {
-        return Ok(Topics::All);
-    }
-    if topics.len() > TOPICS_MAX {
-        return Err(Problem::field("topics", format!("at most {TOPICS_MAX} topics")));
-    }
-    let subjects = topics.iter().map(|topic| topic.parse::<Subject>());
-    let subjects = subjects.collect::<Result<Vec<_>, _>>();
-    subjects.map(Topics::Some).map_err(|error| Problem::field("topics", error.to_string()))
-}
-
-fn failed(id: Value, problem: &Problem) -> Value {
-    let mut frame = json!({
-        "t": "error", "code": problem.code, "message": problem.detail, "retryable": problem.retryable,
-        "next_actions": problem.next_actions,
-    });
-    if !problem.errors.is_empty() {
-        frame["errors"] = json!(problem.errors);
-    }
-    if !problem.trace_id.is_empty() {
-        frame["trace_id"] = json!(problem.trace_id);
-    }
-    if !id.is_null() {
-        frame["id"] = id;
-    }
-    frame
 }

@@ -2,64 +2,14 @@
 //! `LINK_REAL_PENGUIN=1`; otherwise every test says that it was skipped. The Penguin stays up for the next time; to
 //! stop it: `RUN=<temp>/link-penguin-real tests/penguin/start_penguin.sh stop`.
 
-use std::{path::PathBuf, process::Command, sync::OnceLock, time::Duration};
+use std::time::Duration;
 
 use link::agents::{Activity, Bookmark, Control, Outcome, penguin::Penguin};
-use serde_json::Value;
 
-use crate::support::driving::{Watched, driver, endpoint, http, streamed, work};
-
-const PENGUIN_PORT: u16 = 18490;
-const STUB_PORT: u16 = 18480;
-const ORDINARY: (&str, &str) = ("api_key", "ordinary-client-key");
-const LINK: (&str, &str) = ("link_key", "link-service-key");
-
-/// Runs of one Penguin must not start together, and each test has a driver of its own.
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
-fn wanted() -> bool {
-    let wanted = std::env::var("LINK_REAL_PENGUIN").is_ok_and(|value| value == "1");
-    if !wanted {
-        println!("skipped: set LINK_REAL_PENGUIN=1 to test against a real Penguin");
-    }
-    wanted
-}
-
-/// Starts Penguin and its model once for all tests of this process; a later start finds them running.
-fn penguin() -> String {
-    static URL: OnceLock<String> = OnceLock::new();
-    let start = || {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/penguin/start_penguin.sh");
-        let run = std::env::temp_dir().join("link-penguin-real");
-        let script_do = |verb: &str| {
-            Command::new(&script)
-                .arg(verb)
-                .env("RUN", &run)
-                .env("PENGUIN_PORT", PENGUIN_PORT.to_string())
-                .env("STUB_PORT", STUB_PORT.to_string())
-                .env("AUTH", "on")
-                .stdout(std::process::Stdio::null())
-                .status()
-                .expect("the script runs")
-        };
-        script_do("stop");
-        assert!(script_do("start").success(), "Penguin starts");
-        format!("http://127.0.0.1:{PENGUIN_PORT}")
-    };
-    URL.get_or_init(start).clone()
-}
-
-/// How many requests to the model carry this text as the user's words: tool turns excluded.
-async fn first_turns_with(text: &str) -> usize {
-    let url = format!("http://127.0.0.1:{STUB_PORT}/_log");
-    let body = http().get(url).send().await.expect("the stub answers").bytes().await.expect("a body");
-    let log: Vec<Value> = serde_json::from_slice(&body).expect("JSON");
-    let fresh = |entry: &Value| {
-        let words = entry["body"].to_string();
-        words.contains(text) && !words.contains("function_call_output") && !words.contains("tool_call_id")
-    };
-    log.iter().filter(|entry| fresh(entry)).count()
-}
+use crate::support::{
+    driving::{Watched, driver, endpoint, http, streamed, work},
+    real_penguin::{ALONE, LINK, ORDINARY, first_turns_with, penguin, wanted},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_penguin_runs_plain_work_with_a_tool_and_a_file() {

@@ -8,13 +8,15 @@ use crate::domain::{
     failure::FailureClass,
     ids::*,
     run::{InterruptKind, Usage},
-    text::{Label, Prose},
+    text::{Label, Prose, scrubbed, storable},
 };
 
 use super::{delegation::may_answer, *};
 
 /// The longest message of a report that is kept.
 const MESSAGE_LENGTH_MAX: usize = 2_000;
+/// The longest question that is kept.
+const PROMPT_LENGTH_MAX: usize = 65_536;
 
 /// Something that an attempt reports.
 #[derive(Clone, Debug)]
@@ -106,6 +108,10 @@ impl Task {
         if open.status != DelegationStatus::Queued {
             return Err(Rejection::Busy("the delegation is not in the queue"));
         }
+        // A name is used once: a late report of the first would be taken for one of the second.
+        if self.attempts.contains_key(&attempt) {
+            return Err(Rejection::Exists(Subject::Session(attempt)));
+        }
         if open.not_before.is_some_and(|time| time > cx.now) {
             return Err(Rejection::Busy("the delegation waits before its next attempt"));
         }
@@ -145,19 +151,24 @@ impl Task {
                 vec![TaskEvent::AttemptTool { attempt, tool: bounded(&tool), ok, summary: bounded(&summary) }]
             }
             Report::Artifact { artifact, kind, name, content, details } => {
+                let (content, details) = (content.map(|text| storable(&text, usize::MAX)), scrubbed(details));
                 vec![TaskEvent::ArtifactRecorded { artifact, attempt, kind, name, content, details }]
             }
-            Report::Usage(usage) if usage == known.usage => vec![],
-            Report::Usage(usage) => vec![TaskEvent::AttemptUsage { attempt, usage }],
+            Report::Usage(usage) => match known.usage.grown_to(usage) {
+                usage if usage == known.usage => vec![],
+                usage => vec![TaskEvent::AttemptUsage { attempt, usage }],
+            },
             Report::Asked { .. } if cancelling => vec![],
             Report::Asked { interrupt, key, kind, prompt, details } => {
+                let (key, prompt, details) = (bounded(&key), storable(&prompt, PROMPT_LENGTH_MAX), scrubbed(details));
                 self.asked(open, TaskEvent::InterruptOpened { interrupt, attempt, key, kind, prompt, details })
             }
-            Report::Delivered(interrupt) if open.interrupts.contains_key(&interrupt) => {
-                vec![TaskEvent::InterruptDelivered { interrupt }]
-            }
-            Report::Delivered(_) => vec![],
-            Report::Withdrawn { key } => self.withdrawn(open, &key),
+            // Nothing can have been delivered of a question that is still open.
+            Report::Delivered(interrupt) => match open.interrupts.get(&interrupt) {
+                Some(Interrupt { answer: Some(_), .. }) => vec![TaskEvent::InterruptDelivered { interrupt }],
+                Some(Interrupt { answer: None, .. }) | None => vec![],
+            },
+            Report::Withdrawn { key } => self.withdrawn(open, &bounded(&key)),
             Report::Submitted { text, artifact } => self.submitted(cx, open, attempt, text, artifact),
             Report::Failed { class, message } => self.failed(cx, open, attempt, class, &message),
             Report::Stopped => {
@@ -175,7 +186,8 @@ impl Task {
 
     fn asked(&self, open: &Delegation, opened: TaskEvent) -> Vec<TaskEvent> {
         let TaskEvent::InterruptOpened { interrupt, ref key, .. } = opened else { return vec![] };
-        if open.interrupts.values().any(|known| known.key == *key) {
+        // An answered question that comes in again, as after a resumed stream, would stop the work for ever.
+        if open.asked.contains_key(key) || open.asked.values().any(|known| *known == interrupt) {
             return vec![];
         }
         let mut events = vec![];
@@ -207,7 +219,7 @@ impl Task {
         if !may_answer(cx.by) {
             return Err(Rejection::Forbidden("only a person can answer an agent's question"));
         }
-        let mut events = vec![TaskEvent::InterruptResolved { interrupt, answer, by: cx.by }];
+        let mut events = vec![TaskEvent::InterruptResolved { interrupt, answer: scrubbed(answer), by: cx.by }];
         events.extend(self.going_on_without(open, interrupt));
         Ok(events)
     }
@@ -243,7 +255,9 @@ impl Task {
         let mut evidence = open.evidence.clone();
         let mut events = vec![];
         if !text.trim().is_empty() {
-            evidence.push(artifact);
+            if !evidence.contains(&artifact) {
+                evidence.push(artifact);
+            }
             events.push(TaskEvent::ArtifactRecorded {
                 artifact,
                 attempt,
@@ -258,13 +272,16 @@ impl Task {
             return self.failed(cx, open, attempt, FailureClass::EvidenceMissing, message);
         }
         events.extend(self.closed_interrupts("the work was handed in"));
-        if matches!(open.status, DelegationStatus::Dispatching) {
+        // A result can be the first thing that is heard of an attempt, or come while a question is open.
+        if open.status == DelegationStatus::Dispatching {
             events.push(TaskEvent::AttemptAccepted { attempt });
         }
+        if open.status != DelegationStatus::Running {
+            events.push(TaskEvent::DelegationRunning { delegation: open.id });
+        }
+        events.extend(self.brought_to(TaskStatus::InProgress, "an agent works on it"));
         events.push(TaskEvent::AttemptSucceeded { attempt });
         events.push(TaskEvent::DelegationSubmitted { delegation: open.id, attempt, text, evidence });
-        // A result can be the first thing that is heard of an attempt, or come while a question is open.
-        events.extend(self.brought_to(TaskStatus::InProgress, "an agent works on it"));
         let from = TaskStatus::InProgress;
         if open.review.approvals == 0 {
             events.push(TaskEvent::DelegationCompleted { delegation: open.id });
@@ -347,6 +364,7 @@ impl Task {
                 if let Some(open) = &mut self.delegation {
                     let asked = Interrupt { key: key.clone(), kind: *kind, attempt: *attempt, answer: None };
                     open.interrupts.insert(*interrupt, asked);
+                    open.asked.insert(key.clone(), *interrupt);
                 }
             }
             TaskEvent::InterruptResolved { interrupt, answer, .. } => {
@@ -360,7 +378,9 @@ impl Task {
                 }
             }
             TaskEvent::ArtifactRecorded { artifact, .. } => {
-                if let Some(open) = &mut self.delegation {
+                if let Some(open) = &mut self.delegation
+                    && !open.evidence.contains(artifact)
+                {
                     open.evidence.push(*artifact);
                 }
             }
@@ -375,5 +395,5 @@ impl Task {
 }
 
 fn bounded(text: &str) -> String {
-    text.chars().filter(|c| *c != '\0').take(MESSAGE_LENGTH_MAX).collect()
+    storable(text, MESSAGE_LENGTH_MAX)
 }

@@ -2,14 +2,26 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::{event::TaskEvent, failure::FailureClass, ids::*, principal::Principal, text::Prose};
+use crate::domain::{
+    event::TaskEvent,
+    failure::FailureClass,
+    ids::*,
+    principal::Principal,
+    text::{Prose, storable},
+};
 
 use super::*;
+
+/// The longest reason of a cancel that is kept.
+const REASON_LENGTH_MAX: usize = 2_000;
 
 impl Task {
     pub(super) fn delegate(&self, cx: Circumstance, new: NewDelegation) -> Result<Vec<TaskEvent>, Rejection> {
         if self.delegation.is_some() {
             return Err(Rejection::Busy("the task has an open delegation already"));
+        }
+        if self.ended.contains_key(&new.id) {
+            return Err(Rejection::Busy("a delegation of this name has ended already"));
         }
         let mut events = vec![];
         match self.status {
@@ -44,7 +56,7 @@ impl Task {
             return Ok(vec![]);
         }
         let open = self.open_delegation(id)?;
-        let mut events = self.cancel_events(open, &reason);
+        let mut events = self.cancel_events(open, &storable(&reason, REASON_LENGTH_MAX));
         if open.attempt.is_none() {
             events.extend(self.released("the delegation was cancelled"));
         }
@@ -84,7 +96,11 @@ impl Task {
         let open = self.open_delegation(id)?;
         match open.status {
             D::Queued => Ok(vec![]),
-            D::Paused | D::Escalated => Ok(vec![requeued(open, QueueReason::Resumed, None)]),
+            D::Paused | D::Escalated => {
+                let mut events = self.superseded("a person let it go on");
+                events.push(requeued(open, QueueReason::Resumed, None));
+                Ok(events)
+            }
             from => Err(no_step(from, "queued")),
         }
     }
@@ -136,6 +152,10 @@ impl Task {
             }
             Verdict::RequestChanges if open.round + 1 > ROUNDS_MAX => {
                 events.push(escalated(id, format!("{ROUNDS_MAX} rounds of changes were not enough")));
+                // It is no longer with the reviewers: they could not even decide any more.
+                let (from, to) = (TaskStatus::InProgress, TaskStatus::AwaitingInput);
+                events.extend(self.brought_to(from, "changes requested"));
+                events.push(TaskEvent::Transitioned { from, to, reason: "a person has to decide".into() });
             }
             Verdict::RequestChanges => {
                 events.push(with_changes(open, &comment));
@@ -180,11 +200,13 @@ impl Task {
         held.then(|| self.transitioned(TaskStatus::Ready, reason))
     }
 
-    /// Fences the running attempt off, if there is one.
+    /// Fences the running attempt off, if there is one; nobody is waited for any more.
     fn superseded(&self, reason: &str) -> Vec<TaskEvent> {
-        let Some(holder) = self.delegation.as_ref().and_then(|open| open.attempt) else { return vec![] };
-        let mut events = self.closed_interrupts(reason);
-        events.push(TaskEvent::AttemptSuperseded { attempt: holder.id });
+        let mut events = vec![];
+        if let Some(holder) = self.delegation.as_ref().and_then(|open| open.attempt) {
+            events.extend(self.closed_interrupts(reason));
+            events.push(TaskEvent::AttemptSuperseded { attempt: holder.id });
+        }
         if self.status == TaskStatus::AwaitingInput {
             events.push(self.transitioned(TaskStatus::InProgress, reason));
         }
@@ -224,6 +246,7 @@ impl Task {
                     not_before: *not_before,
                     attempt: None,
                     interrupts: Default::default(),
+                    asked: Default::default(),
                     approvals: vec![],
                     evidence: vec![],
                 });
@@ -283,7 +306,8 @@ fn with_changes(open: &Delegation, comment: &Prose) -> TaskEvent {
     queued
 }
 
-fn escalated(delegation: DelegationId, reason: String) -> TaskEvent {
+/// A person has to decide how the delegation goes on.
+pub(in crate::domain) fn escalated(delegation: DelegationId, reason: String) -> TaskEvent {
     let options = ["resume", "reassign", "cancel"].map(String::from).to_vec();
     TaskEvent::DelegationEscalated { delegation, reason, options }
 }

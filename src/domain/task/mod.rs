@@ -22,6 +22,7 @@ use super::{
 };
 
 pub use attempt::Report;
+pub(super) use delegation::escalated;
 pub use types::*;
 
 /// What a command is decided under: who, when.
@@ -64,6 +65,9 @@ struct Delegation {
     not_before: Option<DateTime<Utc>>,
     attempt: Option<Holder>,
     interrupts: BTreeMap<InterruptId, Interrupt>,
+    /// What the running attempt has asked so far, so that a question which comes in again is not a new one.
+    #[serde(default)]
+    asked: BTreeMap<String, InterruptId>,
     approvals: Vec<Principal>,
     evidence: Vec<ArtifactId>,
 }
@@ -95,6 +99,11 @@ pub struct Interrupt {
     /// The attempt that asked.
     pub attempt: AttemptId,
     /// The answer, once there is one.
+    #[serde(
+        default,
+        deserialize_with = "crate::domain::present::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub answer: Option<serde_json::Value>,
 }
 

@@ -68,6 +68,23 @@ impl Graph {
         self.tasks.get(&id).map(|node| node.project)
     }
 
+    pub(super) fn status_of(&self, id: TaskId) -> Option<TaskStatus> {
+        self.tasks.get(&id).map(|node| node.status)
+    }
+
+    /// Returns the tasks whose gates an event can have opened or closed.
+    pub(super) fn touched_by(&self, id: TaskId, event: &TaskEvent) -> Vec<TaskId> {
+        match event {
+            TaskEvent::Transitioned { .. } => {
+                self.tasks.get(&id).map(|node| node.dependents.iter().copied().collect()).unwrap_or_default()
+            }
+            TaskEvent::DependencyAdded { .. }
+            | TaskEvent::DependencyRemoved { .. }
+            | TaskEvent::DelegationQueued { .. } => vec![id],
+            _ => vec![],
+        }
+    }
+
     /// Tells whether every gate of the task is open.
     pub(super) fn is_open(&self, id: TaskId) -> bool {
         self.tasks.get(&id).is_some_and(|node| self.all_open(&node.gates))
@@ -94,9 +111,10 @@ impl Graph {
         Ok(if blocked { TaskStatus::Blocked } else { wanted })
     }
 
-    /// A task that would become ready becomes blocked when a gate is closed.
-    pub(super) fn gated(&self, id: TaskId, to: &mut TaskStatus) {
-        if *to == TaskStatus::Ready && !self.is_open(id) {
+    /// A task that would become ready becomes blocked when a gate is closed. One that comes from where the table
+    /// has no such step becomes ready first, and the block follows (see [`Self::consequences`]).
+    pub(super) fn gated(&self, id: TaskId, from: TaskStatus, to: &mut TaskStatus) {
+        if *to == TaskStatus::Ready && from.may_become(TaskStatus::Blocked) && !self.is_open(id) {
             *to = TaskStatus::Blocked;
         }
     }
@@ -140,11 +158,18 @@ impl Graph {
         false
     }
 
-    /// Returns what an event, already folded in, means for other tasks and for its own gates.
+    /// Returns what an event, already folded in, means for other tasks and for its own gates. It is asked when all
+    /// that was decided is folded in, so that it speaks of where the tasks are, not of where they passed through.
     pub(super) fn consequences(&self, id: TaskId, event: &TaskEvent) -> Vec<(TaskId, TaskEvent)> {
         match event {
-            TaskEvent::Transitioned { from, to, .. } => self.dependents_after(id, *from, *to),
-            TaskEvent::DependencyAdded { .. } => self.blocked_now(id).into_iter().collect(),
+            TaskEvent::Transitioned { from, to, .. } => {
+                self.dependents_after(id, *from, *to).into_iter().chain(self.blocked_now(id)).collect()
+            }
+            // What was in the queue had started; without its delegation it has not.
+            TaskEvent::DependencyAdded { .. }
+            | TaskEvent::DelegationCompleted { .. }
+            | TaskEvent::DelegationCancelled { .. }
+            | TaskEvent::DelegationFailed { .. } => self.blocked_now(id).into_iter().collect(),
             TaskEvent::DependencyRemoved { .. } => self.ready_now(id, None).into_iter().collect(),
             _ => vec![],
         }

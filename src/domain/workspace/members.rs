@@ -108,6 +108,9 @@ impl Workspace {
                 self.must_not_be_last_owner(user)?;
                 Ok(vec![WorkspaceEvent::MemberRemoved { user }])
             }
+            (Some(_), C::FormTeam { team, .. }) if self.teams.contains_key(&team) => {
+                Err(Rejection::Busy("the team exists already"))
+            }
             (Some(_), C::FormTeam { team, name, members }) => {
                 if self.teams.values().any(|taken| *taken == name) {
                     return Err(Rejection::Taken { what: "the team's name", value: name.to_string() });

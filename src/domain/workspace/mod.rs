@@ -9,7 +9,7 @@ mod graph;
 mod members;
 mod schedule;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,7 @@ use super::{
     ids::*,
     principal::Principal,
     rejection::Rejection,
+    task::{QueueReason, TaskStatus, escalated},
     text::Title,
 };
 
@@ -82,22 +83,31 @@ impl Workspace {
     /// # Errors
     /// Refused as a whole; then nothing changed.
     pub fn complete(&mut self, head: u64, proposal: Vec<Fact>) -> Result<Vec<Completed>, Rejection> {
-        let mut waiting = VecDeque::with_capacity(proposal.len());
-        for fact in proposal {
-            waiting.push_back(self.admit(fact)?);
+        let admitted = proposal.into_iter().map(|fact| self.admit(fact)).collect::<Result<Vec<_>, _>>()?;
+        let mut complete = Vec::with_capacity(admitted.len());
+        for fact in admitted {
+            complete.push(self.fold(head + complete.len() as u64 + 1, fact));
         }
-        let mut complete = Vec::with_capacity(waiting.len());
-        while let Some(fact) = waiting.pop_front() {
-            // An attempt is known before its end is folded in, a new task only after its beginning is.
-            let mut refs = self.refs(&fact);
-            self.apply(head + complete.len() as u64 + 1, &fact.subject, &fact.event);
-            refs.extend(self.refs(&fact));
-            refs.sort_unstable();
-            refs.dedup();
-            waiting.extend(self.consequences(&fact));
-            complete.push(Completed { audience: self.audience(&fact.subject), refs, fact });
+        // What follows is asked only now: the first fact of a proposal must not tell a task that the second one
+        // cancels to wait.
+        let mut seen = 0;
+        while let Some(Completed { fact, .. }) = complete.get(seen) {
+            for fact in self.consequences(fact) {
+                complete.push(self.fold(head + complete.len() as u64 + 1, fact));
+            }
+            seen += 1;
         }
         Ok(complete)
+    }
+
+    fn fold(&mut self, offset: u64, fact: Fact) -> Completed {
+        // An attempt is known before its end is folded in, a new task only after its beginning is.
+        let mut refs = self.refs(&fact);
+        self.apply(offset, &fact.subject, &fact.event);
+        refs.extend(self.refs(&fact));
+        refs.sort_unstable();
+        refs.dedup();
+        Completed { audience: self.audience(&fact.subject), refs, fact }
     }
 
     /// Returns what agents, queued delegations and running attempts there are.
@@ -140,9 +150,12 @@ impl Workspace {
                 *status = self.graph.status_at_birth(*status, depends_on)?;
             }
             TaskEvent::Updated { assignee: Some(assignee), .. } => self.must_know(assignee.as_ref())?,
-            TaskEvent::Transitioned { to, .. } => self.graph.gated(id, to),
+            TaskEvent::Transitioned { from, to, .. } => self.graph.gated(id, *from, to),
             TaskEvent::DependencyAdded { depends_on, gate } => self.graph.must_stay_acyclic(id, *depends_on, *gate)?,
             TaskEvent::DependencyRemoved { depends_on } => self.graph.must_be_linked(id, *depends_on)?,
+            // What follows from a failure or a review is never refused, or the report of it would be: it waits
+            // behind the gate, and where the agent takes no more work a person is asked (see `consequences`).
+            TaskEvent::DelegationQueued { reason: QueueReason::Retry | QueueReason::ChangesRequested, .. } => {}
             TaskEvent::DelegationQueued { agent, .. } => {
                 if !self.graph.is_open(id) {
                     return Err(Rejection::Busy("the task waits for other tasks"));
@@ -219,13 +232,33 @@ impl Workspace {
                 let tasks = self.graph.consequences(*id, event);
                 let tasks =
                     tasks.into_iter().map(|(id, event)| Fact { subject: Subject::Task(id), event: event.into() });
-                tasks.chain(self.schedule.status_after(event).map(agent_fact)).collect()
+                let stranded = match event {
+                    TaskEvent::DelegationQueued { agent: Some(agent), .. } => self.escalations(*agent),
+                    _ => vec![],
+                };
+                tasks.chain(stranded).chain(self.schedule.status_after(event).map(agent_fact)).collect()
             }
-            (Subject::Agent(id), Event::Agent(event)) if !matches!(event, AgentEvent::Status { .. }) => {
-                self.schedule.changed_status(*id).map(|event| agent_fact((*id, event))).into_iter().collect()
+            (Subject::Agent(_), Event::Agent(AgentEvent::Status { .. })) => vec![],
+            (Subject::Agent(id), Event::Agent(_)) => {
+                let status = self.schedule.changed_status(*id).map(|event| agent_fact((*id, event)));
+                self.escalations(*id).into_iter().chain(status).collect()
             }
             _ => vec![],
         }
+    }
+
+    /// A delegation that waits for an agent which takes no more work would wait for ever: a person has to decide.
+    fn escalations(&self, agent: AgentId) -> Vec<Fact> {
+        let stranded = self.schedule.stranded_by(agent).into_iter().flat_map(|(task, delegation)| {
+            let (from, to) = (TaskStatus::InProgress, TaskStatus::AwaitingInput);
+            let stops = (self.graph.status_of(task) == Some(from)).then(|| {
+                let reason = "a person has to decide".into();
+                (task, TaskEvent::Transitioned { from, to, reason })
+            });
+            let escalated = escalated(delegation, "the agent takes no more work".into());
+            std::iter::once((task, escalated)).chain(stops)
+        });
+        stranded.map(|(id, event)| Fact { subject: Subject::Task(id), event: event.into() }).collect()
     }
 
     /// Folds an event of any entity.
@@ -251,6 +284,9 @@ impl Workspace {
                 }
                 self.graph.apply(*id, event);
                 self.schedule.apply_task(offset, *id, event);
+                for id in self.graph.touched_by(*id, event) {
+                    self.schedule.hold(id, !self.graph.is_open(id));
+                }
             }
             (Subject::Agent(id), Event::Agent(event)) => self.schedule.apply_agent(*id, event),
             (Subject::Conversation(id), Event::Conversation(event)) => self.apply_room(*id, event),

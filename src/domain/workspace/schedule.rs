@@ -57,6 +57,9 @@ struct Waiting {
     agent: Option<AgentId>,
     not_before: Option<DateTime<Utc>>,
     since: u64,
+    /// A gate of its task closed after it was queued: it keeps its place and is not handed out.
+    #[serde(default)]
+    gated: bool,
 }
 
 /// An attempt that holds a delegation.
@@ -100,15 +103,29 @@ pub struct Agenda {
     pub look_again: Option<DateTime<Utc>>,
 }
 
+/// How many attempts each agent and each instance has.
+#[derive(Default)]
+struct Load {
+    agents: BTreeMap<AgentId, u32>,
+    instances: BTreeMap<InstanceId, u32>,
+}
+
+impl Load {
+    fn add(&mut self, agent: AgentId, instance: InstanceId) {
+        *self.agents.entry(agent).or_default() += 1;
+        *self.instances.entry(instance).or_default() += 1;
+    }
+}
+
 impl Schedule {
     /// Returns what can be handed out at `now`, each with a slot of its own.
     pub fn agenda(&self, now: DateTime<Utc>) -> Agenda {
         let mut agenda = Agenda::default();
-        let mut taken: BTreeMap<InstanceId, u32> = BTreeMap::new();
+        let mut taken = Load::default();
         for running in self.running.values() {
-            *taken.entry(running.instance).or_default() += 1;
+            taken.add(running.agent, running.instance);
         }
-        let mut waiting: Vec<_> = self.queue.iter().collect();
+        let mut waiting: Vec<_> = self.queue.iter().filter(|(_, waiting)| !waiting.gated).collect();
         waiting.sort_by_key(|(_, waiting)| waiting.since);
         for (delegation, waiting) in waiting {
             if let Some(time) = waiting.not_before.filter(|time| *time > now) {
@@ -116,22 +133,19 @@ impl Schedule {
                 continue;
             }
             let Some((agent, instance, route)) = self.route(waiting.agent, &taken) else { continue };
-            *taken.entry(instance).or_default() += 1;
+            taken.add(agent, instance);
             agenda.dispatch.push(Dispatch { task: waiting.task, delegation: *delegation, agent, instance, route });
         }
         agenda
     }
 
     /// Chooses the instance with the most free slots among those that can take work.
-    fn route(
-        &self,
-        wanted: Option<AgentId>,
-        taken: &BTreeMap<InstanceId, u32>,
-    ) -> Option<(AgentId, InstanceId, Route)> {
-        let load = |id: &InstanceId| taken.get(id).copied().unwrap_or(0);
+    fn route(&self, wanted: Option<AgentId>, taken: &Load) -> Option<(AgentId, InstanceId, Route)> {
+        let load = |id: &InstanceId| taken.instances.get(id).copied().unwrap_or(0);
         let mut free = vec![];
         for (agent, worker) in &self.agents {
-            let busy: u32 = worker.instances.keys().map(load).sum();
+            // What still runs on an instance that was removed counts too.
+            let busy = taken.agents.get(agent).copied().unwrap_or(0);
             let chosen = wanted.is_none_or(|wanted| wanted == *agent);
             if !chosen || worker.availability != Availability::Active || busy >= worker.max_concurrency {
                 continue;
@@ -191,6 +205,20 @@ impl Schedule {
             used.fold((0, 0), |(all, here), running| (all + 1, here + u32::from(running.instance == instance)));
         let open = worker.availability == Availability::Active && all < worker.max_concurrency && here < runner.slots;
         if open { Ok(()) } else { Err(Rejection::NoSlot) }
+    }
+
+    /// Returns the queued delegations that wait for an agent which takes no more work.
+    pub(super) fn stranded_by(&self, agent: AgentId) -> Vec<(TaskId, DelegationId)> {
+        if self.must_take_work(Some(agent)).is_ok() {
+            return vec![];
+        }
+        let queue = self.queue.iter().filter(|(_, waiting)| waiting.agent == Some(agent));
+        queue.map(|(delegation, waiting)| (waiting.task, *delegation)).collect()
+    }
+
+    /// Notes whether a gate of the task is closed.
+    pub(super) fn hold(&mut self, task: TaskId, gated: bool) {
+        self.queue.values_mut().filter(|waiting| waiting.task == task).for_each(|waiting| waiting.gated = gated);
     }
 
     /// Returns the agent's new status when a task's event, already folded in, changed it.
@@ -259,10 +287,11 @@ impl Schedule {
         match event {
             TaskEvent::DelegationQueued { delegation, agent, not_before, .. } => {
                 let since = self.queue.get(delegation).map_or(offset, |waiting| waiting.since);
-                let waiting = Waiting { task, agent: *agent, not_before: *not_before, since };
+                let waiting = Waiting { task, agent: *agent, not_before: *not_before, since, gated: false };
                 self.queue.insert(*delegation, waiting);
             }
             TaskEvent::DelegationPaused { delegation }
+            | TaskEvent::DelegationEscalated { delegation, .. }
             | TaskEvent::DelegationCompleted { delegation }
             | TaskEvent::DelegationCancelled { delegation, .. }
             | TaskEvent::DelegationFailed { delegation, .. } => {

@@ -108,6 +108,15 @@ impl Server {
         format!("postgres://{USER}@localhost:{PORT}/{database}?host={sockets}")
     }
 
+    /// Returns a future that ends when the server has ended, with how.
+    pub fn ended(&self) -> impl Future<Output = String> + use<> {
+        let mut end = self.process.end();
+        async move {
+            let status = end.wait_for(Option::is_some).await;
+            status.ok().and_then(|status| status.clone()).unwrap_or_default()
+        }
+    }
+
     /// Disconnects everyone and returns when the server is gone; if it resists, without a checkpoint.
     #[tracing::instrument(name = "persistence.embedded.stop", skip_all)]
     pub async fn stop(self) -> Result<(), Error> {

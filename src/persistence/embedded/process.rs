@@ -91,6 +91,11 @@ impl Process {
         Err(Error::NotStopped { pid: self.pid, within: ESCALATION.iter().map(|(_, patience)| *patience).sum() })
     }
 
+    /// Returns what to wait on for the server's end, however it comes.
+    pub(super) fn end(&self) -> watch::Receiver<Option<String>> {
+        self.ended.clone()
+    }
+
     pub(super) fn pid(&self) -> u32 {
         self.pid
     }

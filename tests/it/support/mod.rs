@@ -4,6 +4,7 @@ pub mod driving;
 pub mod fake_penguin;
 pub mod node;
 pub mod person;
+pub mod real_penguin;
 pub mod runs;
 pub mod shape;
 pub mod socket;

@@ -80,6 +80,7 @@ pub struct TestNode {
     pub node: Node,
     pub url: String,
     pub database: String,
+    pub config: Config,
     root: PathBuf,
 }
 
@@ -88,13 +89,25 @@ impl TestNode {
         Self::on(database().await, scratch("node")).await
     }
 
+    /// Starts with settings of its own.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let (database, root) = (database().await, scratch("node"));
+        let mut config = config(&root, Some(database.clone()));
+        change(&mut config);
+        Self::configured(config, database, root).await
+    }
+
     /// Starts on a database and a directory that exist.
     pub async fn on(database: String, root: PathBuf) -> Self {
         let config = config(&root, Some(database.clone()));
+        Self::configured(config, database, root).await
+    }
+
+    async fn configured(config: Config, database: String, root: PathBuf) -> Self {
         link::telemetry::logs(&config.log, false);
-        let node = Node::start(config).await.expect("a node starts");
+        let node = Node::start(config.clone()).await.expect("a node starts");
         let url = format!("http://{}", node.addr());
-        Self { node, url, database, root }
+        Self { node, url, database, config, root }
     }
 
     /// Stops it in order and starts it again on what it left behind.
@@ -120,6 +133,7 @@ fn config(root: &Path, database_url: Option<String>) -> Config {
         data_dir: root.to_owned(),
         pg_bin: None,
         jwt_key: None,
+        entity_idle: link::config::ENTITY_IDLE,
         log: std::env::var("LINK_TEST_LOG").unwrap_or("warn".into()),
     }
 }
@@ -187,8 +201,19 @@ impl TestProcess {
         dead.root = PathBuf::new();
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> std::process::ExitStatus {
+        for _ in 0..1_200 {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("it still runs after 30 seconds");
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 }
 

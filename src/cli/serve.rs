@@ -1,0 +1,161 @@
+//! Commands that run a node or look after its database: they read the settings and hand over.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use clap::ArgMatches;
+use serde_json::json;
+use sqlx::PgPool;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    config::Config,
+    domain::ids::WorkspaceId,
+    node::{self, Node},
+    persistence::{
+        self,
+        audit::{self, Verdict},
+        embedded, migrations, projections,
+    },
+    telemetry,
+};
+
+use super::{
+    Ending,
+    error::Error,
+    output::{self, Format},
+};
+
+/// Connections for commands that do one thing at a time.
+const CONNECTIONS: u32 = 2;
+
+/// Runs a node until it is told to stop.
+pub(super) async fn serve(given: &ArgMatches) -> Result<Ending, Error> {
+    let config = settings(given)?;
+    telemetry::logs(&config.log, false);
+    let node = Node::start(config).await?;
+    let doomed = tokio::select! {
+        () = told_to_stop() => false,
+        () = node.doomed() => true,
+    };
+    node.stop().await;
+    Ok(if doomed { Ending::Failed } else { Ending::Done })
+}
+
+/// Ends at Ctrl-C or SIGTERM.
+pub(super) async fn told_to_stop() {
+    let term = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut term) => drop(term.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = term => {}
+    }
+}
+
+/// Reads the settings; flags win.
+pub(super) fn settings(given: &ArgMatches) -> Result<Config, Error> {
+    let flag = |name: &str| given.try_get_one::<String>(name).ok().flatten().cloned();
+    let mut config = Config::load().context("reading the settings")?;
+    if let Some(addr) = flag("http-addr") {
+        let parsed: Result<SocketAddr, _> = addr.parse();
+        config.http_addr = parsed.map_err(|error| Error::Usage(format!("--http-addr {addr}: {error}")))?;
+    }
+    config.data_dir = flag("data-dir").map_or(config.data_dir, Into::into);
+    config.database_url = flag("database-url").or(config.database_url);
+    config.node = flag("node").unwrap_or(config.node);
+    Ok(config)
+}
+
+/// Prints the settings, secrets masked.
+pub(super) fn config(given: &ArgMatches, format: Format) -> Result<Ending, Error> {
+    let config = settings(given)?;
+    let secret = |given: &Option<String>, absent: &str| given.as_ref().map_or(absent, |_| "(set)").to_owned();
+    let pg_bin = config.pg_bin.as_ref().map_or("searched for".to_owned(), |dir| dir.display().to_string());
+    let shown = [
+        ("http_addr", "LINK_HTTP_ADDR", config.http_addr.to_string()),
+        ("cluster_addr", "LINK_CLUSTER_ADDR", config.cluster_addr.to_string()),
+        ("node", "LINK_NODE", config.node.clone()),
+        ("database_url", "DATABASE_URL", secret(&config.database_url, "own PostgreSQL in the data directory")),
+        ("data_dir", "LINK_DATA_DIR", config.data_dir.display().to_string()),
+        ("pg_bin", "LINK_PG_BIN", pg_bin),
+        ("jwt_key", "LINK_JWT_KEY", secret(&config.jwt_key, "kept in the data directory")),
+        ("log", "RUST_LOG", config.log.clone()),
+    ];
+    let items: Vec<_> =
+        shown.iter().map(|(name, env, value)| json!({"name": name, "env": env, "value": value})).collect();
+    output::answer(&json!({"items": items}), format)?;
+    Ok(Ending::Done)
+}
+
+/// Brings the database up to date.
+pub(super) async fn migrate(given: &ArgMatches) -> Result<Ending, Error> {
+    with_database(given, async |_| {
+        output::write("the database is up to date\n")?;
+        Ok(Ending::Done)
+    })
+    .await
+}
+
+/// Makes the read models again.
+pub(super) async fn rebuild(given: &ArgMatches) -> Result<Ending, Error> {
+    let only = given.get_one::<String>("workspace").map(|id| id.parse::<WorkspaceId>()).transpose();
+    let only = only.map_err(|error| Error::Usage(format!("--workspace: {error}")))?;
+    with_database(given, async |pool| {
+        for workspace in workspaces(pool).await? {
+            if only.is_some_and(|only| only != workspace) {
+                continue;
+            }
+            let offset = projections::rebuild(pool, workspace).await.context("rebuilding")?;
+            output::write(&format!("{workspace}  rebuilt to offset {offset}\n"))?;
+        }
+        Ok(Ending::Done)
+    })
+    .await
+}
+
+/// Checks the chains of hashes.
+pub(super) async fn verify(given: &ArgMatches) -> Result<Ending, Error> {
+    with_database(given, async |pool| {
+        let mut ending = Ending::Done;
+        for workspace in workspaces(pool).await? {
+            match audit::verify(pool, workspace).await.context("reading the log")? {
+                Verdict::Whole { head } => output::write(&format!("{workspace}  whole, {head} events\n"))?,
+                Verdict::Broken { offset } => {
+                    ending = Ending::Failed;
+                    output::write(&format!("{workspace}  BROKEN at offset {offset}\n"))?;
+                }
+            }
+        }
+        Ok(ending)
+    })
+    .await
+}
+
+async fn workspaces(pool: &PgPool) -> Result<Vec<WorkspaceId>, Error> {
+    Ok(projections::workspaces(pool).await.context("listing the workspaces")?)
+}
+
+/// Works on the database of the settings, up to date, and leaves it as it was found: running or not.
+async fn with_database(
+    given: &ArgMatches,
+    work: impl AsyncFnOnce(&PgPool) -> Result<Ending, Error>,
+) -> Result<Ending, Error> {
+    let config = settings(given)?;
+    telemetry::logs("warn", false);
+    let (options, server) = node::database(&config).await?;
+    let pool = persistence::connect(options, CONNECTIONS).await.context("connecting to the database")?;
+    let migrated = migrations::migrate(&pool).await.context("bringing the database up to date");
+    let ending = match migrated {
+        Ok(()) => work(&pool).await,
+        Err(error) => Err(error.into()),
+    };
+    pool.close().await;
+    if let Some(server) = server {
+        embedded::Server::stop(server).await.context("stopping the database")?;
+    }
+    ending
+}

@@ -1,0 +1,218 @@
+//! One value of every event, in the order of `events.jsonl`. New ones come last.
+
+use chrono::DateTime;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::domain::{
+    agent::{AgentStatus, Availability, RuntimeKind},
+    conversation::{ConversationKind, Part},
+    event::{AgentEvent, ConversationEvent, Event, ProjectEvent, SessionEvent, TaskEvent, Text1024, WorkspaceEvent},
+    failure::FailureClass,
+    principal::Principal,
+    run::{InterruptKind, Usage},
+    task::{Priority, QueueReason, Review, Reviewers, Route, TaskStatus, Verdict},
+    text::{Label, Prose, Title, Words},
+    workspace::{Gate, Role},
+};
+
+fn id<T: From<Uuid>>(n: u128) -> T {
+    Uuid::from_u128(n).into()
+}
+fn title(text: &str) -> Title {
+    Title::fitted(text)
+}
+fn prose(text: &str) -> Prose {
+    Prose::fitted(text)
+}
+fn person() -> Principal {
+    Principal::User(id(1))
+}
+
+pub(super) fn examples() -> Vec<Event> {
+    let mut all: Vec<Event> = workspace().into_iter().map(Event::Workspace).collect();
+    all.extend(project().into_iter().map(Event::Project));
+    all.extend(task().into_iter().chain(delegation()).chain(attempt()).map(Event::Task));
+    all.extend(conversation().into_iter().map(Event::Conversation));
+    all.extend(agent().into_iter().map(Event::Agent));
+    let notes = json!({"session": "s1", "n": 7});
+    all.push(Event::Session(SessionEvent::Bound { remote: notes }));
+    all.push(Event::Session(SessionEvent::Followed { cursor: Value::Null }));
+    all
+}
+
+fn workspace() -> Vec<WorkspaceEvent> {
+    use WorkspaceEvent as E;
+    let members = [person(), Principal::Agent(id(5))].into();
+    vec![
+        E::Created { name: title("Küche"), owner: id(1) },
+        E::Renamed { name: title("Kitchen") },
+        E::MemberAdded { user: id(2), role: Role::Guest },
+        E::MemberUpdated { user: id(2), role: Role::Admin },
+        E::MemberRemoved { user: id(2) },
+        E::TeamFormed { team: id(3), name: title("cooks"), members },
+    ]
+}
+
+fn project() -> Vec<ProjectEvent> {
+    use ProjectEvent as E;
+    vec![
+        E::Created { name: title("Link"), key: "LINK".into(), description: prose("") },
+        E::Updated { name: Some(title("Link 2")), description: None },
+        E::Archived {},
+    ]
+}
+
+fn task() -> Vec<TaskEvent> {
+    use TaskEvent as E;
+    let updated = |assignee| E::Updated { title: Some(title("t")), description: None, priority: None, assignee };
+    vec![
+        E::Created {
+            project: id(10),
+            number: 12,
+            identifier: "LINK-12".into(),
+            title: title("cook"),
+            description: prose("a **soup**"),
+            status: TaskStatus::Blocked,
+            priority: Priority::High,
+            assignee: Some(Principal::Team(id(3))),
+            parent: Some(id(11)),
+            depends_on: [id(11), id(12)].into(),
+        },
+        updated(None),
+        updated(Some(None)),
+        updated(Some(Some(person()))),
+        E::Transitioned { from: TaskStatus::InProgress, to: TaskStatus::AwaitingInput, reason: "asks".into() },
+        E::Ready { by: Some(id(11)) },
+        E::Moved { rank: "a0".into() },
+        E::DependencyAdded { depends_on: id(11), gate: Gate::ReviewReadyOk },
+        E::DependencyRemoved { depends_on: id(11) },
+        E::Progress { attempt: id(30), percent: Some(40), phase: "test".into(), message: None },
+    ]
+}
+
+fn delegation() -> Vec<TaskEvent> {
+    use TaskEvent as E;
+    let delegation = id(20);
+    vec![
+        E::DelegationQueued {
+            delegation,
+            agent: Some(id(5)),
+            instructions: prose("with salt"),
+            delegator: person(),
+            review: Review { approvals: 2, by: Reviewers::Others },
+            not_before: DateTime::from_timestamp_millis(1_700_000_000_500),
+            tries: 1,
+            round: 2,
+            reason: QueueReason::Retry,
+        },
+        E::DelegationRunning { delegation },
+        E::DelegationAwaiting { delegation, interrupt: id(40) },
+        E::DelegationPaused { delegation },
+        E::DelegationSubmitted { delegation, attempt: id(30), text: prose("soup"), evidence: vec![id(50), id(51)] },
+        E::DelegationReviewing { delegation, required: 2 },
+        E::DelegationReviewed {
+            delegation,
+            reviewer: person(),
+            verdict: Verdict::RequestChanges,
+            comment: prose("more salt"),
+        },
+        E::DelegationCompleted { delegation },
+        E::DelegationRecovering { delegation, class: FailureClass::StreamCut },
+        E::DelegationEscalated { delegation, reason: "no".into(), options: vec!["resume".into(), "cancel".into()] },
+        E::DelegationCancelling { delegation, reason: "late".into() },
+        E::DelegationCancelled { delegation, reason: "stopped".into() },
+        E::DelegationFailed { delegation, reason: "rejected in review".into() },
+    ]
+}
+
+fn attempt() -> Vec<TaskEvent> {
+    use TaskEvent as E;
+    let attempt = id(30);
+    let interrupt = id(40);
+    let message = || "gone".to_owned();
+    vec![
+        E::AttemptStarted {
+            attempt,
+            delegation: id(20),
+            agent: id(5),
+            instance: id(6),
+            fence: 3,
+            route: Route { reason: "least loaded".into(), candidates: 2 },
+        },
+        E::AttemptAccepted { attempt },
+        E::AttemptTool { attempt, tool: "shell".into(), ok: false, summary: "exit 1".into() },
+        E::AttemptUsage { attempt, usage: Usage { input_tokens: 10, output_tokens: 5, cost_usd: 0.25 } },
+        E::AttemptSucceeded { attempt },
+        E::AttemptFailed { attempt, class: FailureClass::EvidenceMissing, message: message() },
+        E::AttemptLost { attempt, class: FailureClass::InstanceLost, message: message() },
+        E::AttemptCancelled { attempt, late_result: Some(prose("late soup")) },
+        E::AttemptSuperseded { attempt },
+        E::InterruptOpened {
+            interrupt,
+            attempt,
+            key: "q1".into(),
+            kind: InterruptKind::Approval,
+            prompt: "may I?".into(),
+            details: json!({"options": ["yes", "no"]}),
+        },
+        E::InterruptResolved { interrupt, answer: json!("yes"), by: person() },
+        E::InterruptDelivered { interrupt },
+        E::InterruptClosed { interrupt, reason: "withdrawn".into() },
+        E::ArtifactRecorded {
+            artifact: id(50),
+            attempt,
+            kind: Label::fitted("diff"),
+            name: Text1024::fitted("src/soup.rs"),
+            content: Some("+ salt\n".into()),
+            details: Value::Null,
+        },
+    ]
+}
+
+fn conversation() -> Vec<ConversationEvent> {
+    use ConversationEvent as E;
+    let parts = vec![
+        Part::Text { text: Words::fitted("hello") },
+        Part::File { name: title("soup.md"), url: title("https://example.org/soup.md") },
+        Part::Data { data: json!({"n": 1.5}) },
+    ];
+    vec![
+        E::Created {
+            kind: ConversationKind::AgentSession,
+            title: Some(title("soup")),
+            project: None,
+            task: Some(id(11)),
+            participants: [person()].into(),
+        },
+        E::ParticipantAdded { participant: Principal::Agent(id(5)) },
+        E::ParticipantRemoved { participant: Principal::Agent(id(5)) },
+        E::Message { message: id(60), seq: 1, author: person(), parts: parts.clone(), parent: None },
+        E::MessageEdited { message: id(60), parts },
+    ]
+}
+
+fn agent() -> Vec<AgentEvent> {
+    use AgentEvent as E;
+    let instance = id(6);
+    vec![
+        E::Registered {
+            name: title("cook"),
+            runtime: RuntimeKind::Penguin,
+            skills: [Label::fitted("soup")].into(),
+            max_concurrency: 2,
+        },
+        E::Updated { name: None, skills: Some([Label::fitted("salad")].into()), max_concurrency: None },
+        E::Status { status: AgentStatus::Working, cause: "an attempt runs".into() },
+        E::Availability { wanted: Availability::Draining },
+        E::InstanceAdded {
+            instance,
+            url: "http://localhost:8080".into(),
+            model: Some("m".into()),
+            slots: 2,
+            turns_max: 50,
+        },
+        E::InstanceRemoved { instance },
+        E::InstanceProbed { instance, healthy: false, boot: None, cause: Some("connection refused".into()) },
+    ]
+}

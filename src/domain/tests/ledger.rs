@@ -1,0 +1,301 @@
+//! A second reading of the log, simple enough to trust: what the laws are checked against, and where random
+//! commands find something to be about. It shares no code with the state machines.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::{
+    agent::{AgentStatus, Availability},
+    event::{AgentEvent, ConversationEvent, Event, ProjectEvent, TaskEvent, WorkspaceEvent},
+    ids::*,
+    principal::Principal,
+    task::{Review, TaskStatus, Verdict},
+    workspace::{Gate, Role},
+};
+
+use super::world::Entry;
+
+/// Where a delegation is, with the steps that are over within one commit (requirements 3.3).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Phase {
+    New,
+    Queued,
+    Dispatching,
+    Running,
+    Awaiting,
+    Paused,
+    Submitted,
+    Reviewing,
+    Recovering,
+    Escalated,
+    Cancelling,
+    Completed,
+    Failed,
+    Cancelled,
+}
+
+impl Phase {
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Card {
+    pub identifier: String,
+    pub status: TaskStatus,
+    pub gates: BTreeMap<TaskId, Gate>,
+    pub fences: Vec<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Mandate {
+    pub task: TaskId,
+    pub phase: Phase,
+    pub delegator: Principal,
+    pub review: Review,
+    pub agent: Option<AgentId>,
+    pub approvals: BTreeSet<Principal>,
+    pub evidence: Vec<ArtifactId>,
+    pub cancel_wanted: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Try {
+    pub id: AttemptId,
+    pub task: TaskId,
+    pub delegation: DelegationId,
+    pub agent: AgentId,
+    pub instance: InstanceId,
+    pub fence: u64,
+    pub live: bool,
+    pub percent: Option<u8>,
+    pub artifacts: BTreeSet<ArtifactId>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub attempt: AttemptId,
+    pub delegation: DelegationId,
+    pub key: String,
+    pub open: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Staff {
+    pub status: AgentStatus,
+    pub availability: Availability,
+    pub bound: u32,
+    pub slots: BTreeMap<InstanceId, u32>,
+    pub healthy: BTreeMap<InstanceId, bool>,
+}
+
+/// What happened so far, from the log alone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger {
+    pub members: BTreeMap<UserId, Role>,
+    pub projects: BTreeMap<ProjectId, String>,
+    pub tasks: BTreeMap<TaskId, Card>,
+    pub delegations: BTreeMap<DelegationId, Mandate>,
+    pub attempts: BTreeMap<AttemptId, Try>,
+    pub questions: BTreeMap<InterruptId, Question>,
+    pub agents: BTreeMap<AgentId, Staff>,
+    pub conversations: Vec<ConversationId>,
+    pub messages: Vec<(ConversationId, MessageId, Principal)>,
+}
+
+impl Ledger {
+    pub fn fold(&mut self, entry: &Entry) {
+        match (&entry.fact.subject, &entry.fact.event) {
+            (_, Event::Workspace(event)) => self.fold_member(event),
+            (Subject::Project(id), Event::Project(ProjectEvent::Created { key, .. })) => {
+                self.projects.insert(*id, key.clone());
+            }
+            (Subject::Task(id), Event::Task(event)) => {
+                self.fold_task(*id, event);
+                self.fold_delegation(*id, event);
+                self.fold_attempt(*id, event);
+            }
+            (Subject::Agent(id), Event::Agent(event)) => self.fold_agent(*id, event),
+            (Subject::Conversation(id), Event::Conversation(event)) => match event {
+                ConversationEvent::Created { .. } => self.conversations.push(*id),
+                ConversationEvent::Message { message, author, .. } => self.messages.push((*id, *message, *author)),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn fold_member(&mut self, event: &WorkspaceEvent) {
+        match event {
+            WorkspaceEvent::Created { owner, .. } => {
+                self.members.insert(*owner, Role::Owner);
+            }
+            WorkspaceEvent::MemberAdded { user, role } | WorkspaceEvent::MemberUpdated { user, role } => {
+                self.members.insert(*user, *role);
+            }
+            WorkspaceEvent::MemberRemoved { user } => {
+                self.members.remove(user);
+            }
+            WorkspaceEvent::Renamed { .. } | WorkspaceEvent::TeamFormed { .. } => {}
+        }
+    }
+
+    fn fold_task(&mut self, id: TaskId, event: &TaskEvent) {
+        if let TaskEvent::Created { identifier, status, depends_on, .. } = event {
+            let (identifier, status) = (identifier.clone(), *status);
+            let gates = depends_on.iter().map(|id| (*id, Gate::Blocks)).collect();
+            self.tasks.insert(id, Card { identifier, status, gates, fences: vec![] });
+        }
+        let card = self.tasks.get_mut(&id).expect("a task is created first");
+        match event {
+            TaskEvent::Transitioned { to, .. } => card.status = *to,
+            TaskEvent::Ready { .. } => card.status = TaskStatus::Ready,
+            TaskEvent::DependencyAdded { depends_on, gate } => {
+                card.gates.insert(*depends_on, *gate);
+            }
+            TaskEvent::DependencyRemoved { depends_on } => {
+                card.gates.remove(depends_on);
+            }
+            TaskEvent::AttemptStarted { fence, .. } => card.fences.push(*fence),
+            _ => {}
+        }
+    }
+
+    fn fold_delegation(&mut self, task: TaskId, event: &TaskEvent) {
+        let Some((id, phase)) = self.phase_after(event) else { return };
+        let known = self.delegations.entry(id).or_insert_with(|| Mandate {
+            task,
+            phase: Phase::New,
+            delegator: Principal::Agent(AgentId(Default::default())),
+            review: Review::default(),
+            agent: None,
+            approvals: BTreeSet::new(),
+            evidence: vec![],
+            cancel_wanted: false,
+        });
+        known.phase = phase;
+        match event {
+            TaskEvent::DelegationQueued { agent, delegator, review, .. } => {
+                (known.agent, known.delegator, known.review) = (*agent, *delegator, *review);
+                known.approvals.clear();
+                known.evidence.clear();
+            }
+            TaskEvent::DelegationSubmitted { evidence, .. } => known.evidence.clone_from(evidence),
+            TaskEvent::DelegationReviewed { reviewer, verdict: Verdict::Approve, .. } => {
+                known.approvals.insert(*reviewer);
+            }
+            TaskEvent::DelegationCancelling { .. } => known.cancel_wanted = true,
+            _ => {}
+        }
+    }
+
+    /// Returns where an event brings which delegation.
+    pub fn phase_after(&self, event: &TaskEvent) -> Option<(DelegationId, Phase)> {
+        use TaskEvent as E;
+        Some(match event {
+            E::DelegationQueued { delegation, .. } => (*delegation, Phase::Queued),
+            E::AttemptStarted { delegation, .. } => (*delegation, Phase::Dispatching),
+            E::DelegationRunning { delegation } => (*delegation, Phase::Running),
+            E::DelegationAwaiting { delegation, .. } => (*delegation, Phase::Awaiting),
+            E::DelegationPaused { delegation } => (*delegation, Phase::Paused),
+            E::DelegationSubmitted { delegation, .. } => (*delegation, Phase::Submitted),
+            E::DelegationReviewing { delegation, .. } => (*delegation, Phase::Reviewing),
+            E::DelegationReviewed { delegation, .. } => (*delegation, Phase::Reviewing),
+            E::DelegationCompleted { delegation } => (*delegation, Phase::Completed),
+            E::DelegationRecovering { delegation, .. } => (*delegation, Phase::Recovering),
+            E::DelegationEscalated { delegation, .. } => (*delegation, Phase::Escalated),
+            E::DelegationCancelling { delegation, .. } => (*delegation, Phase::Cancelling),
+            E::DelegationCancelled { delegation, .. } => (*delegation, Phase::Cancelled),
+            E::DelegationFailed { delegation, .. } => (*delegation, Phase::Failed),
+            _ => return None,
+        })
+    }
+
+    fn fold_attempt(&mut self, task: TaskId, event: &TaskEvent) {
+        use TaskEvent as E;
+        match event {
+            E::AttemptStarted { attempt, delegation, agent, instance, fence, .. } => {
+                let started = Try {
+                    id: *attempt,
+                    task,
+                    delegation: *delegation,
+                    agent: *agent,
+                    instance: *instance,
+                    fence: *fence,
+                    live: true,
+                    percent: None,
+                    artifacts: BTreeSet::new(),
+                };
+                assert!(self.attempts.insert(*attempt, started).is_none(), "attempt {attempt} started twice");
+            }
+            E::AttemptSucceeded { attempt }
+            | E::AttemptFailed { attempt, .. }
+            | E::AttemptLost { attempt, .. }
+            | E::AttemptCancelled { attempt, .. }
+            | E::AttemptSuperseded { attempt } => self.attempt(attempt).live = false,
+            E::Progress { attempt, percent, .. } => self.attempt(attempt).percent = *percent,
+            E::ArtifactRecorded { attempt, artifact, .. } => {
+                self.attempt(attempt).artifacts.insert(*artifact);
+            }
+            E::InterruptOpened { interrupt, attempt, key, .. } => {
+                let delegation = self.attempts[attempt].delegation;
+                let asked = Question { attempt: *attempt, delegation, key: key.clone(), open: true };
+                assert!(self.questions.insert(*interrupt, asked).is_none(), "interrupt {interrupt} opened twice");
+            }
+            E::InterruptResolved { interrupt, .. } | E::InterruptClosed { interrupt, .. } => {
+                let asked = self.questions.get_mut(interrupt).expect("opened before");
+                assert!(std::mem::take(&mut asked.open), "interrupt {interrupt} was answered or closed twice");
+            }
+            _ => {}
+        }
+    }
+
+    fn attempt(&mut self, id: &AttemptId) -> &mut Try {
+        self.attempts.get_mut(id).expect("an attempt is started first")
+    }
+
+    fn fold_agent(&mut self, id: AgentId, event: &AgentEvent) {
+        if let AgentEvent::Registered { max_concurrency, .. } = event {
+            let (status, availability, bound) = (AgentStatus::Idle, Availability::Active, *max_concurrency);
+            let (slots, healthy) = Default::default();
+            self.agents.insert(id, Staff { status, availability, bound, slots, healthy });
+        }
+        let staff = self.agents.get_mut(&id).expect("an agent is registered first");
+        match event {
+            AgentEvent::Registered { .. } => {}
+            AgentEvent::Updated { max_concurrency, .. } => staff.bound = max_concurrency.unwrap_or(staff.bound),
+            AgentEvent::Status { status, .. } => staff.status = *status,
+            AgentEvent::Availability { wanted } => staff.availability = *wanted,
+            AgentEvent::InstanceAdded { instance, slots, .. } => {
+                staff.slots.insert(*instance, *slots);
+            }
+            AgentEvent::InstanceRemoved { instance } => {
+                staff.slots.remove(instance);
+                staff.healthy.remove(instance);
+            }
+            AgentEvent::InstanceProbed { instance, healthy, .. } => {
+                staff.healthy.insert(*instance, *healthy);
+            }
+        }
+    }
+
+    /// Returns the attempts that hold a delegation.
+    pub fn live(&self) -> Vec<&Try> {
+        self.attempts.values().filter(|attempt| attempt.live).collect()
+    }
+
+    /// Returns the delegations of a task that have not ended.
+    pub fn open_delegations(&self, task: TaskId) -> Vec<(DelegationId, &Mandate)> {
+        let all = self.delegations.iter().map(|(id, known)| (*id, known));
+        all.filter(|(_, known)| known.task == task && !known.phase.is_over()).collect()
+    }
+
+    /// Tells whether nothing keeps the task from being started.
+    pub fn gates_are_open(&self, task: TaskId) -> bool {
+        self.tasks[&task].gates.iter().all(|(blocker, gate)| match (gate, self.tasks[blocker].status) {
+            (Gate::Relates | Gate::Duplicates, _) | (_, TaskStatus::Done) => true,
+            (Gate::ReviewReadyOk, status) => status == TaskStatus::InReview,
+            (Gate::Blocks, _) => false,
+        })
+    }
+}

@@ -1,0 +1,31 @@
+//! Promises of the domain, tried with random plans on a workspace in memory, and the bytes of every event.
+//!
+//! `world` runs commands as a writer does, `plan` makes them up, `ledger` reads the log a second time; the other
+//! modules are the promises.
+
+mod coverage;
+mod decisions;
+
+mod examples;
+mod fixtures;
+mod laws_attempts;
+mod laws_delegations;
+mod laws_gates;
+mod laws_people;
+mod laws_replay;
+mod laws_slots;
+mod ledger;
+mod plan;
+mod plan_talk;
+mod plan_work;
+mod regressions;
+mod scene;
+mod transitions;
+mod world;
+
+use proptest::test_runner::Config;
+
+/// How many plans each property is tried with; a failing one prints its seed.
+fn tries(cases: u32) -> Config {
+    Config { cases, failure_persistence: None, max_shrink_iters: 3_000, ..Config::default() }
+}

@@ -1,0 +1,307 @@
+//! Random plans: rows of moves that mean something in whatever state they meet, and sometimes nothing.
+
+use proptest::{collection::vec, prelude::*, sample::select};
+
+use crate::domain::{
+    agent::{AgentCommand, Availability, NewInstance},
+    ids::*,
+    model::Command,
+    principal::Principal,
+    project::ProjectCommand,
+    task::{NewTask, Parked, TaskChange, TaskCommand, TaskStatus},
+    text::{Prose, Title},
+    workspace::{Gate, Role, WorkspaceCommand},
+};
+
+use super::{
+    plan_work as work,
+    world::{Ask, World},
+};
+
+/// What a move is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    CreateTask,
+    CreateProject,
+    ChangeProject,
+    UpdateTask,
+    Transition,
+    MoveCard,
+    AddDependency,
+    RemoveDependency,
+    Delegate,
+    Dispatch,
+    DispatchAnywhere,
+    Report,
+    Repeat,
+    Answer,
+    Review,
+    Pause,
+    Resume,
+    Reassign,
+    Cancel,
+    Agent,
+    Probe,
+    Member,
+    Talk,
+    Follow,
+}
+
+/// How often each kind comes; what leads deep comes often.
+const WEIGHTS: [(u32, Kind); 24] = [
+    (4, Kind::CreateTask),
+    (1, Kind::CreateProject),
+    (1, Kind::ChangeProject),
+    (1, Kind::UpdateTask),
+    (4, Kind::Transition),
+    (1, Kind::MoveCard),
+    (4, Kind::AddDependency),
+    (2, Kind::RemoveDependency),
+    (10, Kind::Delegate),
+    (16, Kind::Dispatch),
+    (2, Kind::DispatchAnywhere),
+    (40, Kind::Report),
+    (5, Kind::Repeat),
+    (7, Kind::Answer),
+    (8, Kind::Review),
+    (2, Kind::Pause),
+    (4, Kind::Resume),
+    (2, Kind::Reassign),
+    (3, Kind::Cancel),
+    (3, Kind::Agent),
+    (2, Kind::Probe),
+    (3, Kind::Member),
+    (4, Kind::Talk),
+    (1, Kind::Follow),
+];
+
+/// One random command, or two that race.
+#[derive(Clone, Debug)]
+pub(super) struct Move {
+    pub kind: Kind,
+    /// Choices; what they choose depends on the kind and on the state.
+    pub pick: [usize; 3],
+    pub ms: u16,
+    pub late: Option<(Kind, [usize; 3])>,
+}
+
+/// Returns plans of up to so many moves.
+pub(super) fn plans(moves_max: usize) -> impl Strategy<Value = Vec<Move>> {
+    let kinds: Vec<Kind> = WEIGHTS.iter().flat_map(|(weight, kind)| vec![*kind; *weight as usize]).collect();
+    let picks = || prop::array::uniform3(0..10_000usize);
+    let late = prop::option::weighted(0.15, (select(kinds.clone()), picks()));
+    let one = (select(kinds), picks(), 0..600u16, late);
+    vec(one.prop_map(|(kind, pick, ms, late)| Move { kind, pick, ms, late }), moves_max / 2..=moves_max)
+}
+
+/// Runs a plan on a new workspace and lets `check` see the world after each move.
+pub(super) fn play(plan: &[Move], mut check: impl FnMut(&World)) -> World {
+    let mut world = founded();
+    for each in plan {
+        world.pass(i64::from(each.ms));
+        let Some(ask) = ask(&world, each.kind, &each.pick) else { continue };
+        match each.late.and_then(|(kind, pick)| self::ask(&world, kind, &pick)) {
+            Some(late) => drop(world.race(ask, late)),
+            None => drop(world.run(ask)),
+        }
+        check(&world);
+    }
+    world
+}
+
+/// Returns one of six people; not all of them are members.
+pub(super) fn person(n: usize) -> UserId {
+    UserId(uuid::Uuid::from_u128(100 + n as u128 % 6))
+}
+
+pub(super) fn title(text: impl Into<String>) -> Title {
+    Title::new(text).expect("short enough")
+}
+
+/// Chooses from a list that may be empty.
+pub(super) fn choose<T>(from: impl IntoIterator<Item = T>, pick: usize) -> Option<T> {
+    let mut from: Vec<T> = from.into_iter().collect();
+    let n = from.len();
+    (n > 0).then(|| from.swap_remove(pick % n))
+}
+
+/// A workspace with members of each role, a project, two tasks and two agents.
+pub(super) fn founded() -> World {
+    let mut world = World::new();
+    let owner = Principal::User(person(0));
+    let ask = |command| Ask { subject: Subject::Workspace(WorkspaceId(uuid::Uuid::from_u128(1))), by: owner, command };
+    let create = WorkspaceCommand::Create { name: title("w"), owner: person(0) };
+    world.run(ask(Command::Workspace(create))).expect("it is new");
+    for (n, role) in [(1, Role::Admin), (2, Role::Member), (3, Role::Guest)] {
+        let add = WorkspaceCommand::AddMember { user: person(n), role };
+        world.run(ask(Command::Workspace(add))).expect("an owner may");
+    }
+    let first = [Kind::CreateProject, Kind::CreateTask, Kind::CreateTask, Kind::CreateTask];
+    for (n, kind) in first.into_iter().enumerate() {
+        let ask = self::ask(&world, kind, &[n, 1, 1]).expect("a project is there");
+        world.run(ask).expect("nothing clashes");
+    }
+    for n in 0..2 {
+        let ask = register(&world, &[n, 1 + n, 1]);
+        world.run(ask).expect("nothing clashes");
+    }
+    world
+}
+
+/// Makes a command of a kind, about something that is there.
+pub(super) fn ask(world: &World, kind: Kind, pick: &[usize; 3]) -> Option<Ask> {
+    let [a, b, c] = *pick;
+    let ledger = &world.ledger;
+    let task = choose(ledger.tasks.keys().copied(), a);
+    let about = |command| {
+        Some(Ask {
+            subject: Subject::Task(task?),
+            by: Principal::User(person(c)),
+            command: Command::Task(Box::new(command)),
+        })
+    };
+    match kind {
+        Kind::CreateTask if ledger.tasks.len() > 7 => None,
+        Kind::CreateTask => {
+            let depends_on = ledger.tasks.keys().copied().filter(|_| b % 5 == 0).skip(a % 5).step_by(3).collect();
+            let new = NewTask {
+                project: choose(ledger.projects.keys().copied(), c)?,
+                title: title("t"),
+                description: Prose::fitted(if a % 7 == 0 { " " } else { "do it" }),
+                parked: if b % 6 == 0 { Parked::Backlog } else { Parked::No },
+                priority: Default::default(),
+                assignee: (c % 9 == 0).then(|| Principal::User(person(b))),
+                parent: task.filter(|_| c % 4 == 0),
+                depends_on,
+            };
+            let subject = Subject::Task(TaskId(world.fresh()));
+            let by = Principal::User(person(c));
+            Some(Ask { subject, by, command: Command::Task(Box::new(TaskCommand::Create(new))) })
+        }
+        Kind::CreateProject => {
+            let key = choose([None, Some("KEY"), Some("LTB"), Some("LTB2"), Some("bad")], a)?.map(String::from);
+            let create = ProjectCommand::Create { name: title("link the b"), key, description: Prose::default() };
+            let subject = Subject::Project(ProjectId(world.fresh()));
+            Some(Ask { subject, by: Principal::User(person(c)), command: Command::Project(create) })
+        }
+        Kind::ChangeProject => {
+            let subject = Subject::Project(choose(ledger.projects.keys().copied().skip(1), a)?);
+            let command = match b % 2 {
+                0 => ProjectCommand::Archive,
+                _ => ProjectCommand::Update { name: Some(title("new")), description: None },
+            };
+            Some(Ask { subject, by: Principal::User(person(c)), command: Command::Project(command) })
+        }
+        Kind::UpdateTask => {
+            let assignee = choose([None, Some(None), Some(Some(Principal::User(person(b))))], b)?;
+            let expected_version = (c % 3 == 0).then_some(world.head() - c as u64 % 7);
+            about(TaskCommand::Update(TaskChange { assignee, expected_version, ..Default::default() }))
+        }
+        Kind::Transition => {
+            let from = ledger.tasks[&task?].status;
+            let cancel = |to: TaskStatus| to == TaskStatus::Cancelled && b % 4 != 0;
+            let sensible =
+                TaskStatus::ALL.iter().copied().filter(|to| c % 4 == 0 || from.may_become(*to) && !cancel(*to));
+            about(TaskCommand::Transition(choose(sensible, b)?))
+        }
+        Kind::MoveCard => {
+            let status = choose(TaskStatus::ALL.iter().copied(), b);
+            about(TaskCommand::Move { status: status.filter(|_| c % 2 == 0), rank: "m".into() })
+        }
+        Kind::AddDependency => {
+            let depends_on = choose(ledger.tasks.keys().copied(), b)?;
+            let gate = choose([Gate::Blocks, Gate::Blocks, Gate::ReviewReadyOk, Gate::Relates, Gate::Duplicates], c)?;
+            about(TaskCommand::AddDependency { depends_on, gate })
+        }
+        Kind::RemoveDependency => {
+            let gates = ledger.tasks[&task?].gates.keys().copied();
+            about(TaskCommand::RemoveDependency { depends_on: choose(gates, b).or(task)? })
+        }
+        Kind::Delegate => about(work::delegate(world, task, pick)),
+        Kind::Dispatch => work::dispatch(world, pick),
+        Kind::DispatchAnywhere => work::dispatch_anywhere(world, pick),
+        Kind::Report => work::report(world, pick),
+        Kind::Repeat => {
+            let reports = world.accepted.iter().rev().filter(|ask| work::is_report(ask));
+            choose(reports.take(20), a * a % 20).cloned()
+        }
+        Kind::Answer => work::answer(world, pick),
+        Kind::Review => work::review(world, pick),
+        Kind::Pause | Kind::Resume | Kind::Reassign | Kind::Cancel => work::manage(world, kind, pick),
+        Kind::Agent => agent(world, pick),
+        Kind::Probe => probe(world, pick),
+        Kind::Member => {
+            let (user, roles) = (person(b), [Role::Guest, Role::Member, Role::Admin, Role::Owner]);
+            let role = choose(roles, c)?;
+            let team = || [Principal::User(user), Principal::User(person(c))].into();
+            let command = match a % 6 {
+                0 | 1 => WorkspaceCommand::AddMember { user, role },
+                2 | 3 => WorkspaceCommand::UpdateMember { user, role },
+                4 if b % 4 == 0 => WorkspaceCommand::Rename(title("new")),
+                4 if b % 4 == 1 => WorkspaceCommand::FormTeam {
+                    team: world.fresh().into(),
+                    name: title(format!("{c}")),
+                    members: team(),
+                },
+                _ => WorkspaceCommand::RemoveMember(user),
+            };
+            let by = Principal::User(person(a / 6));
+            Some(Ask { subject: Subject::Workspace(world.id), by, command: Command::Workspace(command) })
+        }
+        Kind::Talk => super::plan_talk::talk(world, pick),
+        Kind::Follow => super::plan_talk::follow(world, pick),
+    }
+}
+
+fn register(world: &World, pick: &[usize; 3]) -> Ask {
+    let [a, b, c] = *pick;
+    let instances = (0..c % 3).map(|n| instance(world, b + n)).collect();
+    let id = world.fresh();
+    let command = AgentCommand::Register {
+        name: title(if a % 5 == 4 { "same".to_owned() } else { format!("agent {id}") }),
+        runtime: Default::default(),
+        skills: Default::default(),
+        max_concurrency: 1 + b as u32 % 3,
+        instances,
+    };
+    Ask { subject: Subject::Agent(id.into()), by: Principal::User(person(0)), command: Command::Agent(command) }
+}
+
+fn instance(world: &World, pick: usize) -> NewInstance {
+    let (url, slots) = ("http://agent".to_owned(), 1 + pick as u32 % 2);
+    NewInstance { id: world.fresh().into(), url, model: None, slots, turns_max: 10 }
+}
+
+fn agent(world: &World, pick: &[usize; 3]) -> Option<Ask> {
+    let [a, b, c] = *pick;
+    if a % 8 == 0 && world.ledger.agents.len() < 5 {
+        return Some(register(world, pick));
+    }
+    let (id, staff) = choose(&world.ledger.agents, b)?;
+    let known = choose(staff.slots.keys().copied(), c);
+    let wanted = [Availability::Active, Availability::Paused, Availability::Draining];
+    let command = match a % 8 {
+        1 => AgentCommand::AddInstance(instance(world, c)),
+        2 if b % 3 == 0 => AgentCommand::RemoveInstance(known?),
+        3 => AgentCommand::AddInstance(NewInstance { id: known?, ..instance(world, c) }),
+        4 => AgentCommand::Update { name: None, skills: None, max_concurrency: Some(1 + c as u32 % 3) },
+        // Most come back to work, or nothing would be left to do.
+        5 | 6 => AgentCommand::Want(Availability::Active),
+        _ if c % 6 == 0 => AgentCommand::Want(Availability::Retired),
+        _ => AgentCommand::Want(choose(wanted, c)?),
+    };
+    Some(Ask { subject: Subject::Agent(*id), by: Principal::User(person(0)), command: Command::Agent(command) })
+}
+
+/// Probes what the last probe of the same instance said, most of the time.
+fn probe(world: &World, pick: &[usize; 3]) -> Option<Ask> {
+    let [a, b, c] = *pick;
+    let (id, staff) = choose(&world.ledger.agents, a)?;
+    let instance = choose(staff.slots.keys().copied(), b)?;
+    let boot = choose([None, Some("one"), Some("two")], c)?.map(String::from);
+    let healthy = c % 4 != 0;
+    let cause = (!healthy).then(|| "no answer\0".to_owned());
+    let command = AgentCommand::Probed { instance, healthy, boot, cause };
+    let by = Principal::Service(crate::domain::principal::Service::Probe);
+    Some(Ask { subject: Subject::Agent(*id), by, command: Command::Agent(command) })
+}

@@ -1,0 +1,62 @@
+//! Random commands about conversations and sessions.
+
+use serde_json::{Value, json};
+
+use crate::domain::{
+    conversation::{ConversationCommand, ConversationKind, Part},
+    ids::*,
+    model::Command,
+    principal::Principal,
+    session::SessionCommand,
+    text::Words,
+};
+
+use super::{
+    plan::{choose, person},
+    world::{Ask, World},
+};
+
+pub(super) fn talk(world: &World, pick: &[usize; 3]) -> Option<Ask> {
+    let [a, b, c] = *pick;
+    let mut by = Principal::User(person(b));
+    let parts = || match c % 5 {
+        0 => vec![],
+        1 => vec![Part::Data { data: json!({"x": "\0"}) }],
+        _ => vec![Part::Text { text: Words::fitted("hello") }],
+    };
+    let known = choose(world.ledger.conversations.iter().copied(), c);
+    let (id, command) = match (a % 8, known) {
+        (0 | 1, _) | (_, None) => {
+            let create = ConversationCommand::Create {
+                kind: [ConversationKind::Channel, ConversationKind::Dm, ConversationKind::Task][c % 3],
+                title: None,
+                project: choose(world.ledger.projects.keys().copied(), b).filter(|_| c % 2 == 0),
+                task: choose(world.ledger.tasks.keys().copied(), b).filter(|_| c % 4 == 0),
+                participants: [Principal::User(person(c))].into(),
+            };
+            (world.fresh().into(), create)
+        }
+        (2, Some(id)) => (id, ConversationCommand::AddParticipant(Principal::User(person(c)))),
+        (3, Some(id)) => (id, ConversationCommand::RemoveParticipant(Principal::User(person(c)))),
+        (4, Some(_)) => {
+            let (id, message, author) = *choose(&world.ledger.messages, c)?;
+            by = if b % 3 == 0 { by } else { author };
+            (id, ConversationCommand::Edit { message, author, parts: parts() })
+        }
+        (_, Some(id)) => {
+            let message = world.fresh().into();
+            (id, ConversationCommand::Post { message, parts: parts(), parent: None })
+        }
+    };
+    Some(Ask { subject: Subject::Conversation(id), by, command: Command::Conversation(command) })
+}
+
+/// What a driver remembers of a run; a driver may have nothing to say.
+pub(super) fn follow(world: &World, pick: &[usize; 3]) -> Option<Ask> {
+    let [a, b, _] = *pick;
+    let attempt = choose(world.ledger.attempts.values(), a)?;
+    let notes = [Value::Null, json!({"session": "s"}), json!(7)][b % 3].clone();
+    let command = if b % 2 == 0 { SessionCommand::Bind(notes) } else { SessionCommand::Follow(notes) };
+    let by = Principal::Agent(attempt.agent);
+    Some(Ask { subject: Subject::Session(attempt.id), by, command: Command::Session(command) })
+}
