@@ -31,6 +31,7 @@ impl BenchNode {
             data_dir: root.clone(),
             pg_bin: std::env::var_os("LINK_PG_BIN").map(PathBuf::from),
             jwt_key: None,
+            entity_idle: link::config::ENTITY_IDLE,
             log: std::env::var("RUST_LOG").unwrap_or("warn".into()),
         };
         link::telemetry::logs(&config.log, false);
