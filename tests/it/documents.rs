@@ -7,9 +7,17 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The source of the events: one file, or a folder of them.
+fn event_sources() -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/domain/event");
+    let Ok(files) = std::fs::read_dir(folder) else { return text("src/domain/event.rs") };
+    let files = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    files.collect()
+}
+
 /// Every event of the code, with the names of its fields, as the source declares them.
 fn events() -> Vec<(String, Vec<String>)> {
-    let source = text("src/domain/event.rs");
+    let source = event_sources();
     let declared = source.split("#[serde(rename = \"").skip(1).filter_map(|rest| {
         let (name, rest) = rest.split_once("\")]")?;
         let body = &rest[rest.find('{')? + 1..rest.find("\n    }").unwrap_or(rest.len())];
