@@ -27,6 +27,8 @@ use super::{
     feed::{Batch, Committed, Signal, Topics},
 };
 
+pub use super::subscription::{Refusal, Wanted};
+
 /// Frames that may wait for a socket.
 pub const OUTBOX_MAX: usize = 1_024;
 /// Subscriptions of one client.
@@ -75,30 +77,6 @@ pub enum ClientMessage {
     Signalled(Arc<Signal>),
     /// Read on in the log for a subscription.
     Replay(WorkspaceId),
-}
-
-/// A subscription that is asked for.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    /// The client's name for it.
-    pub id: Value,
-    /// Of which workspace.
-    pub workspace: WorkspaceId,
-    /// Which events.
-    pub topics: Topics,
-    /// From after which offset; `None` means from now on.
-    pub after: Option<u64>,
-}
-
-/// Why a subscription was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The workspace is not known to this client.
-    NotFound,
-    /// Too many subscriptions.
-    TooMany,
-    /// The database did not answer.
-    Unavailable,
 }
 
 /// A cheap handle on a client.

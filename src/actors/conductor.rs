@@ -11,14 +11,12 @@ use tokio::{sync::watch, task::AbortHandle};
 use crate::domain::{
     ids::Subject,
     model::Command,
+    principal::{Principal, Service},
     task::TaskCommand,
     workspace::{Dispatch, Schedule},
 };
 
-use super::{
-    request::CommandError,
-    workspace::{CONDUCTOR, SupervisorMessage, WorkspaceHandle},
-};
+use super::{request::CommandError, supervisor::SupervisorMessage, workspace::WorkspaceHandle};
 
 /// How often it looks without being told: what was missed is caught here.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
@@ -108,7 +106,7 @@ impl ConductorState {
             instance: dispatch.instance,
             route: dispatch.route.clone(),
         };
-        let meta = self.handle.meta(CONDUCTOR, None);
+        let meta = self.handle.meta(Principal::Service(Service::Conductor), None);
         let subject = Subject::Task(dispatch.task);
         match self.handle.execute(subject, Command::Task(Box::new(command)), meta).await {
             Ok(_) => metrics::counter!("link_dispatches_total").increment(1),

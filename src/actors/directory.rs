@@ -9,12 +9,7 @@ use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{domain::ids::WorkspaceId, persistence::queries};
 
-use super::{
-    context::Context,
-    request::CommandError,
-    supervision::Intensity,
-    workspace::{self, WorkspaceHandle},
-};
+use super::{context::Context, request::CommandError, supervision::Intensity, supervisor, workspace::WorkspaceHandle};
 
 /// A cheap handle on all workspaces of this node.
 #[derive(Clone)]
@@ -158,7 +153,7 @@ impl RootState {
             return Err(format!("the workspace keeps failing and is left alone; try again in {} ms", left.as_millis()));
         }
         let handle =
-            workspace::spawn(self.context.clone(), id, myself.get_cell()).await.map_err(|error| error.to_string())?;
+            supervisor::spawn(self.context.clone(), id, myself.get_cell()).await.map_err(|error| error.to_string())?;
         self.names.insert(handle.supervisor.get_id(), id);
         self.active.insert(id, handle.clone());
         metrics::gauge!("link_workspaces_active").set(self.active.len() as f64);

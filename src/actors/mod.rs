@@ -14,12 +14,15 @@ pub mod client;
 mod conductor;
 pub mod context;
 pub mod directory;
+mod driving;
 mod entity;
 pub mod feed;
 mod probe;
 pub mod request;
 mod run;
+mod subscription;
 pub mod supervision;
+mod supervisor;
 mod workspace;
 mod writer;
 

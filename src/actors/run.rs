@@ -2,9 +2,8 @@
 //! decided. It may be killed at any await: the next one finds the run again by its bookmark, and reports that were
 //! committed before are recognised by their keys.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use futures::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use ractor_cluster::RactorMessage;
 use serde_json::{Value, json};
@@ -12,28 +11,30 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    agents::{self, Activity, Assignment, Bookmark, Control, Endpoint, Failure, Outcome},
+    agents::{self, Activity, Bookmark, Control, Endpoint, Failure, Outcome},
     domain::{
         event::{ArtifactName, Event, TaskEvent},
         failure::FailureClass,
-        ids::{InterruptId, Subject, UserId},
+        ids::{InterruptId, Subject},
         model::{Command, Model},
         principal::Principal,
+        rejection::Rejection,
         run::Usage,
         session::SessionCommand,
         task::{Report, SessionState},
         text::{Label, Prose, scrubbed},
         workspace::{Runner, Running},
     },
-    persistence::{log, secrets},
+    persistence::secrets,
 };
 
-use super::{feed::Committed, request::CommandError, workspace::WorkspaceHandle};
+use super::{
+    driving::{self, answer_in_the_log},
+    feed::Committed,
+    request::{CommandError, Receipt},
+    workspace::WorkspaceHandle,
+};
 
-/// Reports of a driver that may wait; then the driver waits.
-const REPORTS_MAX: usize = 64;
-/// What people decided that may wait for the driver.
-const CONTROLS_MAX: usize = 16;
 /// How long a stopped agent may take; then the attempt ends without it.
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
 /// How long a report may wait for a workspace that is unavailable; then the actor starts anew.
@@ -184,40 +185,11 @@ impl RunState {
             model: runner.model,
             turns_max: runner.turns_max,
         };
-        let work = self.assignment(&session);
-        let (reports, from_driver) = mpsc::channel(REPORTS_MAX);
-        let (control, to_driver) = mpsc::channel(CONTROLS_MAX);
-        let myself_too = myself.clone();
-        let driver = tokio::spawn(async move {
-            let run = async { runtime.run(&endpoint, &work, bookmark, reports, to_driver).await };
-            // A driver that panics has failed like any other.
-            let run = AssertUnwindSafe(run).catch_unwind();
-            let run =
-                run.map(|end| end.unwrap_or_else(|_| Err(Failure::new(FailureClass::Unknown, "the driver panicked"))));
-            follow(run, from_driver, myself_too).await;
-        });
-        let watched = AbortOnDropHandle::new(driver);
-        self.driver = Some(watched);
+        let work = driving::assignment(&self.handle, &self.running, &session);
+        let (driver, control) = driving::start(runtime, endpoint, work, bookmark, myself.clone());
+        self.driver = Some(driver);
         self.control = Some(control);
         self.deliver_what_waited(myself, &session).await
-    }
-
-    fn assignment(&self, session: &SessionState) -> Assignment {
-        let mut prompt = session.title.clone();
-        for part in [&session.description, &session.instructions] {
-            if !part.trim().is_empty() {
-                prompt.push_str("\n\n");
-                prompt.push_str(part);
-            }
-        }
-        Assignment {
-            attempt: self.running.attempt,
-            delegation: self.running.delegation,
-            task: self.running.task,
-            workspace: self.handle.id,
-            on_behalf_of: session.delegator.user().unwrap_or(UserId(uuid::Uuid::nil())),
-            prompt,
-        }
     }
 
     async fn deliver_what_waited(
@@ -305,7 +277,7 @@ impl RunState {
         };
         let standing = self.commit(Some(format!("asked:{key}")), report).await?;
         // A driver that was started anew asks again what may have been answered in its earlier life.
-        if let Some((known, answer)) = self.answer_in_the_log(&key).await?
+        if let Some((known, answer)) = answer_in_the_log(&self.handle, &self.running, &key).await?
             && known != interrupt
         {
             self.questions.insert(known, key);
@@ -314,25 +286,6 @@ impl RunState {
             }
         }
         Ok(standing)
-    }
-
-    async fn answer_in_the_log(&self, key: &str) -> Result<Option<(InterruptId, Option<Value>)>, ActorProcessingErr> {
-        let (pool, subject) = (&self.handle.context.pool, Subject::Task(self.running.task));
-        let (mut found, mut answers) = (None, HashMap::new());
-        for recorded in log::load(pool, self.handle.id, subject, 0).await? {
-            match recorded.event {
-                Event::Task(TaskEvent::InterruptOpened { interrupt, attempt, key: asked, .. })
-                    if attempt == self.running.attempt && asked == key =>
-                {
-                    found = Some(interrupt);
-                }
-                Event::Task(TaskEvent::InterruptResolved { interrupt, answer, .. }) => {
-                    answers.insert(interrupt, answer);
-                }
-                _ => {}
-            }
-        }
-        Ok(found.map(|interrupt| (interrupt, answers.remove(&interrupt))))
     }
 
     async fn ended(&mut self, result: Result<Outcome, Failure>) -> Result<Standing, ActorProcessingErr> {
@@ -400,74 +353,34 @@ impl RunState {
 
     async fn remember(&self, command: SessionCommand) -> Result<Standing, ActorProcessingErr> {
         let subject = Subject::Session(self.running.attempt);
-        let deadline = Instant::now() + REPORT_PATIENCE;
-        loop {
-            let meta = self.handle.meta(Principal::Agent(self.running.agent), None);
-            let result = self.handle.execute(subject, Command::Session(command.clone()), meta).await;
-            match settled(result, deadline) {
-                Settled::Done(standing) => return Ok(standing),
-                Settled::Broken(error) => return Err(error.into()),
-                Settled::Wait => tokio::time::sleep(Duration::from_millis(200)).await,
-            }
-        }
+        let meta = self.handle.meta(Principal::Agent(self.running.agent), None);
+        patiently(|| self.handle.execute(subject, Command::Session(command.clone()), meta.clone())).await
     }
 
-    /// Has a report decided, however long the workspace needs to come back.
     async fn commit(&self, id: Option<String>, report: Report) -> Result<Standing, ActorProcessingErr> {
         let key = id.map(|id| format!("attempt:{}:{id}", self.running.attempt));
-        let deadline = Instant::now() + REPORT_PATIENCE;
-        loop {
-            let result = self.handle.report(&self.running, key.clone(), report.clone()).await;
-            match settled(result, deadline) {
-                Settled::Done(standing) => return Ok(standing),
-                Settled::Broken(error) => return Err(error.into()),
-                Settled::Wait => tokio::time::sleep(Duration::from_millis(200)).await,
+        patiently(|| self.handle.report(&self.running, key.clone(), report.clone())).await
+    }
+}
+
+/// Asks until the workspace has an answer, however long it needs to come back.
+async fn patiently<F>(ask: impl Fn() -> F) -> Result<Standing, ActorProcessingErr>
+where
+    F: Future<Output = Result<Receipt, CommandError>>,
+{
+    let deadline = Instant::now() + REPORT_PATIENCE;
+    loop {
+        match ask().await {
+            Ok(_) => return Ok(Standing::Holds),
+            Err(CommandError::Rejected(Rejection::Fenced | Rejection::NotFound(_))) => return Ok(Standing::Over),
+            Err(error @ CommandError::Rejected(_)) => {
+                tracing::warn!(%error, "a report was refused");
+                return Ok(Standing::Holds);
             }
+            Err(CommandError::Overloaded | CommandError::Unavailable(_)) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Err(error) => return Err(error.into()),
         }
     }
-}
-
-enum Settled {
-    Done(Standing),
-    Wait,
-    Broken(CommandError),
-}
-
-fn settled(result: Result<super::request::Receipt, CommandError>, deadline: Instant) -> Settled {
-    use crate::domain::rejection::Rejection;
-    match result {
-        Ok(_) => Settled::Done(Standing::Holds),
-        Err(CommandError::Rejected(Rejection::Fenced | Rejection::NotFound(_))) => Settled::Done(Standing::Over),
-        Err(error @ CommandError::Rejected(_)) => {
-            tracing::warn!(%error, "a report was refused");
-            Settled::Done(Standing::Holds)
-        }
-        Err(CommandError::Overloaded | CommandError::Unavailable(_)) if Instant::now() < deadline => Settled::Wait,
-        Err(error) => Settled::Broken(error),
-    }
-}
-
-/// Carries reports to the actor one at a time, and the end after the last of them.
-async fn follow(
-    run: impl Future<Output = Result<Outcome, Failure>>,
-    mut reports: mpsc::Receiver<agents::Report>,
-    actor: ActorRef<RunMessage>,
-) {
-    let carry = async |report| {
-        let _ = ractor::call!(actor, RunMessage::Reported, report);
-    };
-    tokio::pin!(run);
-    let result = loop {
-        tokio::select! {
-            biased;
-            Some(report) = reports.recv() => carry(report).await,
-            result = &mut run => break result,
-        }
-    };
-    reports.close();
-    while let Some(report) = reports.recv().await {
-        carry(report).await;
-    }
-    // With the actor gone, its successor asks the instance.
-    let _ = actor.cast(RunMessage::Ended(result));
 }

@@ -7,17 +7,9 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The source of the events: one file, or a folder of them.
-fn event_sources() -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/domain/event");
-    let Ok(files) = std::fs::read_dir(folder) else { return text("src/domain/event.rs") };
-    let files = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
-    files.collect()
-}
-
 /// Every event of the code, with the names of its fields, as the source declares them.
 fn events() -> Vec<(String, Vec<String>)> {
-    let source = event_sources();
+    let source = text("src/domain/event/mod.rs") + &text("src/domain/event/task.rs");
     let declared = source.split("#[serde(rename = \"").skip(1).filter_map(|rest| {
         let (name, rest) = rest.split_once("\")]")?;
         let body = &rest[rest.find('{')? + 1..rest.find("\n    }").unwrap_or(rest.len())];
@@ -86,6 +78,30 @@ fn every_link_between_documents_leads_somewhere() {
         for target in targets.filter(|target| !target.starts_with("http") && !target.starts_with('#')) {
             let path = root.join(base).join(target.split('#').next().unwrap());
             assert!(path.exists(), "{document} leads to {target}, which does not exist");
+        }
+    }
+}
+
+#[test]
+fn every_source_file_that_a_page_names_exists() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut known, mut folders) = (vec![], vec![src]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                known.push(format!("/{}", path.display()));
+            }
+        }
+    }
+    for page in ["ARCHITECTURE.md", "README.md", "docs/adr/0001-one-writer-per-workspace.md"] {
+        let text = text(page);
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "_./".contains(c)));
+        for file in words.filter(|word| word.ends_with(".rs") && word.len() > 3) {
+            let tail = format!("/{}", file.trim_start_matches("src/"));
+            assert!(known.iter().any(|path| path.ends_with(&tail)), "{page} names {file}, which does not exist");
         }
     }
 }

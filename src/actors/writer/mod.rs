@@ -9,6 +9,7 @@
 //! is read anew from the log. One whose outcome is unknown, or that was fenced, takes the whole writer down.
 
 mod draft;
+mod intake;
 
 use std::{
     collections::HashMap,
@@ -21,7 +22,7 @@ use std::{
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_cluster::RactorMessage;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     domain::{
@@ -34,11 +35,11 @@ use crate::{
 };
 
 use draft::Draft;
+pub(super) use intake::{Intake, Item, ItemOutcome, Outcome, Proposal, ProposalError, WriterHandle};
 
 use super::{
     context::Context,
     feed::{Batch, Committed},
-    request::{CommandError, Envelope, Meta, Receipt},
     workspace::Members,
 };
 
@@ -52,92 +53,6 @@ const COMMIT_TIMEOUT: Duration = Duration::from_secs(8);
 const SNAPSHOT_EVERY: u64 = 2_000;
 /// Above this many remembered versions, the older half is forgotten.
 const VERSIONS_MAX: usize = 50_000;
-
-/// What an entity wants committed.
-pub(super) struct Proposal {
-    pub subject: Subject,
-    /// The decisions know every event of the subject up to this offset of the log.
-    pub seen: u64,
-    pub items: Vec<Item>,
-    pub reply: oneshot::Sender<Result<Outcome, ProposalError>>,
-}
-
-/// One decided command.
-pub(super) struct Item {
-    pub events: Vec<Event>,
-    pub meta: Arc<Meta>,
-}
-
-/// What became of a proposal.
-pub(super) struct Outcome {
-    pub items: Vec<ItemOutcome>,
-    /// The committed events of the proposal's own subject.
-    pub events: Vec<Arc<Committed>>,
-}
-
-/// What became of one decided command.
-pub(super) enum ItemOutcome {
-    Committed(Receipt),
-    /// It was committed before, under the same key.
-    Known(Receipt),
-    Refused(CommandError),
-    /// An item before it did not commit: decide it again.
-    Again,
-}
-
-/// Why a whole proposal was not committed.
-#[derive(Debug)]
-pub(super) enum ProposalError {
-    /// The subject has newer events than the base.
-    Stale,
-    /// The outcome is unknown, or the workspace is elsewhere.
-    Unavailable(String),
-    /// The database will never take it: a bug of Link's.
-    Poison,
-}
-
-/// What comes in.
-pub(super) enum Intake {
-    Proposal(Proposal),
-    /// A command for the workspace itself.
-    Command(Envelope),
-}
-
-impl Intake {
-    /// Answers that nothing was done.
-    fn refuse(self, reason: &str) {
-        match self {
-            Self::Proposal(proposal) => {
-                let _ = proposal.reply.send(Err(ProposalError::Unavailable(reason.into())));
-            }
-            Self::Command(envelope) => envelope.answer(Err(CommandError::Unavailable(reason.into()))),
-        }
-    }
-}
-
-/// A cheap handle on the writer.
-#[derive(Clone)]
-pub(super) struct WriterHandle {
-    intake: mpsc::Sender<Intake>,
-    awake: Arc<AtomicBool>,
-    actor: ActorRef<WriterMessage>,
-}
-
-impl WriterHandle {
-    /// Hands something in; `Err` gives it back when the writer is full or gone.
-    pub fn hand_in(&self, intake: Intake) -> Result<(), mpsc::error::TrySendError<Intake>> {
-        self.intake.try_send(intake)?;
-        self.wake();
-        Ok(())
-    }
-
-    /// Makes the writer look, which also loads it.
-    pub fn wake(&self) {
-        if !self.awake.swap(true, Ordering::AcqRel) {
-            let _ = self.actor.cast(WriterMessage::Wake);
-        }
-    }
-}
 
 /// What the writer is told.
 #[derive(RactorMessage)]
@@ -315,7 +230,7 @@ impl WriterState {
     #[tracing::instrument(name = "actors.writer.commit", skip_all, fields(workspace = %self.workspace, proposals = batch.len()))]
     async fn commit(&mut self, batch: Vec<Intake>) -> Result<(), Stop> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        let keys: Vec<String> = batch.iter().flat_map(keys_of).map(str::to_owned).collect();
+        let keys: Vec<String> = batch.iter().flat_map(Intake::keys).map(str::to_owned).collect();
         let known = match keys.is_empty() {
             true => Ok(HashMap::new()),
             false => log::recall(&self.context.pool, self.workspace, &keys).await,
@@ -404,15 +319,6 @@ impl WriterState {
         let Ok(state) = rmp_serde::to_vec_named(&open.state) else { return };
         let snapshot = Snapshot { offset: open.head.offset, schema: SNAPSHOT_SCHEMA, state };
         self.context.save_snapshot(self.workspace, Subject::Workspace(self.workspace), snapshot);
-    }
-}
-
-fn keys_of(intake: &Intake) -> Vec<&str> {
-    match intake {
-        Intake::Proposal(proposal) => {
-            proposal.items.iter().filter_map(|item| item.meta.key.as_ref()).map(|key| key.text.as_str()).collect()
-        }
-        Intake::Command(envelope) => envelope.meta.key.iter().map(|key| key.text.as_str()).collect(),
     }
 }
 

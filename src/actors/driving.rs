@@ -1,0 +1,116 @@
+//! Between a driver and the actor of its run: carries reports one way, what people decided the other, and finds in the
+//! log what was answered in an earlier life.
+
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
+
+use futures::FutureExt;
+use ractor::ActorRef;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{
+    agents::{self, AgentRuntime, Assignment, Bookmark, Control, Endpoint, Failure, Outcome},
+    domain::{
+        event::{Event, TaskEvent},
+        failure::FailureClass,
+        ids::{InterruptId, Subject, UserId},
+        task::SessionState,
+        workspace::Running,
+    },
+    persistence::log,
+};
+
+use super::{run::RunMessage, workspace::WorkspaceHandle};
+
+/// Reports of a driver that may wait; then the driver waits.
+const REPORTS_MAX: usize = 64;
+/// What people decided that may wait for the driver.
+const CONTROLS_MAX: usize = 16;
+
+/// Puts together what the agent is asked to do.
+pub(super) fn assignment(handle: &WorkspaceHandle, running: &Running, session: &SessionState) -> Assignment {
+    let mut prompt = session.title.clone();
+    for part in [&session.description, &session.instructions] {
+        if !part.trim().is_empty() {
+            prompt.push_str("\n\n");
+            prompt.push_str(part);
+        }
+    }
+    Assignment {
+        attempt: running.attempt,
+        delegation: running.delegation,
+        task: running.task,
+        workspace: handle.id,
+        on_behalf_of: session.delegator.user().unwrap_or(UserId(uuid::Uuid::nil())),
+        prompt,
+    }
+}
+
+/// Starts a driver. Dropping the first handle stops watching, the second tells it what people decided.
+pub(super) fn start(
+    runtime: Arc<dyn AgentRuntime>,
+    endpoint: Endpoint,
+    work: Assignment,
+    bookmark: Bookmark,
+    actor: ActorRef<RunMessage>,
+) -> (AbortOnDropHandle<()>, mpsc::Sender<Control>) {
+    let (reports, from_driver) = mpsc::channel(REPORTS_MAX);
+    let (control, to_driver) = mpsc::channel(CONTROLS_MAX);
+    let driver = tokio::spawn(async move {
+        let run = async { runtime.run(&endpoint, &work, bookmark, reports, to_driver).await };
+        // A driver that panics has failed like any other.
+        let panicked = |_| Err(Failure::new(FailureClass::Unknown, "the driver panicked"));
+        let run = AssertUnwindSafe(run).catch_unwind().map(|end| end.unwrap_or_else(panicked));
+        follow(run, from_driver, actor).await;
+    });
+    (AbortOnDropHandle::new(driver), control)
+}
+
+/// Carries reports to the actor one at a time, and the end after the last of them.
+async fn follow(
+    run: impl Future<Output = Result<Outcome, Failure>>,
+    mut reports: mpsc::Receiver<agents::Report>,
+    actor: ActorRef<RunMessage>,
+) {
+    let carry = async |report| {
+        let _ = ractor::call!(actor, RunMessage::Reported, report);
+    };
+    tokio::pin!(run);
+    let result = loop {
+        tokio::select! {
+            biased;
+            Some(report) = reports.recv() => carry(report).await,
+            result = &mut run => break result,
+        }
+    };
+    reports.close();
+    while let Some(report) = reports.recv().await {
+        carry(report).await;
+    }
+    // With the actor gone, its successor asks the instance.
+    let _ = actor.cast(RunMessage::Ended(result));
+}
+
+/// Finds a question of an attempt by the driver's name for it, and its answer if there is one.
+pub(super) async fn answer_in_the_log(
+    handle: &WorkspaceHandle,
+    running: &Running,
+    key: &str,
+) -> Result<Option<(InterruptId, Option<Value>)>, log::Error> {
+    let (mut found, mut answers) = (None, HashMap::new());
+    for recorded in log::load(&handle.context.pool, handle.id, Subject::Task(running.task), 0).await? {
+        match recorded.event {
+            Event::Task(TaskEvent::InterruptOpened { interrupt, attempt, key: asked, .. })
+                if attempt == running.attempt && asked == key =>
+            {
+                found = Some(interrupt);
+            }
+            Event::Task(TaskEvent::InterruptResolved { interrupt, answer, .. }) => {
+                answers.insert(interrupt, answer);
+            }
+            _ => {}
+        }
+    }
+    Ok(found.map(|interrupt| (interrupt, answers.remove(&interrupt))))
+}

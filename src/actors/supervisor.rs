@@ -1,0 +1,315 @@
+//! The supervisor of one workspace's actors: starts them, knows them, and decides what happens when one fails.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use dashmap::DashMap;
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor_cluster::RactorMessage;
+use tokio::{sync::watch, time::Instant};
+
+use crate::domain::{
+    failure::FailureClass,
+    ids::*,
+    task::Report,
+    workspace::{Runner, Running, Schedule},
+};
+
+use super::{
+    conductor::{self, ConductorMessage},
+    context::Context,
+    entity::{self, EntityArguments, EntityHandle},
+    probe::{self, ProbeMessage},
+    run::{self, RunArguments, RunMessage},
+    supervision::Intensity,
+    workspace::{Members, WorkspaceHandle},
+    writer::{self, WriterArguments},
+};
+
+/// The most time between two looks for idle entities.
+const SWEEP_EVERY_MAX: Duration = Duration::from_secs(30);
+/// A run whose actor fails more often than this within a minute is given up.
+const RUN_FAILURES_MAX: usize = 8;
+
+/// What a workspace's supervisor is told.
+#[derive(RactorMessage)]
+pub(super) enum SupervisorMessage {
+    /// Find or start an entity; the second is one that was found dead.
+    Activate(Subject, Option<ActorId>, RpcReplyPort<Result<EntityHandle, String>>),
+    /// Make sure that a running attempt has its actor.
+    Run(Running),
+    /// Make sure that exactly these instances are probed.
+    Probe(Vec<(InstanceId, Runner)>),
+    /// Let idle entities go.
+    Sweep,
+}
+
+pub(super) struct Supervisor;
+
+pub(super) struct SupervisorState {
+    handle: WorkspaceHandle,
+    schedule: watch::Receiver<Arc<Schedule>>,
+    children: HashMap<ActorId, Child>,
+    probes: HashMap<InstanceId, ActorRef<ProbeMessage>>,
+    failing: HashMap<Child, (Intensity, usize, Instant)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Child {
+    Entity(Subject),
+    Run(Running),
+    Probe(InstanceId),
+    Conductor,
+}
+
+impl std::hash::Hash for Running {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.attempt.hash(state);
+    }
+}
+impl Eq for Running {}
+
+/// Spawns a workspace's actors below the directory.
+pub(super) async fn spawn(
+    context: Arc<Context>,
+    id: WorkspaceId,
+    directory: ractor::ActorCell,
+) -> Result<WorkspaceHandle, ractor::SpawnErr> {
+    let members = Arc::new(Members {
+        writer: OnceLock::new(),
+        conductor: OnceLock::new(),
+        entities: DashMap::new(),
+        runs: DashMap::new(),
+    });
+    let arguments = (context.clone(), id, members.clone());
+    let (supervisor, _) = Actor::spawn_linked(None, Supervisor, arguments, directory).await?;
+    Ok(WorkspaceHandle { id, context, members, supervisor })
+}
+
+impl Actor for Supervisor {
+    type Msg = SupervisorMessage;
+    type State = SupervisorState;
+    type Arguments = (Arc<Context>, WorkspaceId, Arc<Members>);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<SupervisorMessage>,
+        (context, id, members): Self::Arguments,
+    ) -> Result<SupervisorState, ActorProcessingErr> {
+        let (schedule, seen) = watch::channel(Arc::new(Schedule::default()));
+        let arguments = WriterArguments { context: context.clone(), workspace: id, members: members.clone(), schedule };
+        let handle = WorkspaceHandle { id, context, members, supervisor: myself.clone() };
+        let writer = writer::spawn(arguments, myself.get_cell()).await?;
+        let mut state = SupervisorState {
+            handle,
+            schedule: seen,
+            children: HashMap::new(),
+            probes: HashMap::new(),
+            failing: HashMap::new(),
+        };
+        let conductor = state.start_conductor(&myself).await?;
+        // Both cells are new, so nobody has set them.
+        let _ = state.handle.members.conductor.set(conductor);
+        let _ = state.handle.members.writer.set(writer);
+        let idle = state.handle.context.entity_idle;
+        let every = (idle / 4).clamp(Duration::from_millis(50), SWEEP_EVERY_MAX);
+        myself.send_interval(every, || SupervisorMessage::Sweep);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<SupervisorMessage>,
+        message: SupervisorMessage,
+        state: &mut SupervisorState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            SupervisorMessage::Activate(subject, replacing, reply) => {
+                let answer = state.activate(&myself, subject, replacing).await;
+                if !reply.is_closed() {
+                    let _ = reply.send(answer);
+                }
+            }
+            SupervisorMessage::Run(running) => state.run(&myself, running).await?,
+            SupervisorMessage::Probe(wanted) => state.probe(&myself, wanted).await?,
+            SupervisorMessage::Sweep => {
+                state.handle.members.entities.iter().for_each(|entity| entity.sweep());
+                metrics::gauge!("link_entities_active").set(state.handle.members.entities.len() as f64);
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<SupervisorMessage>,
+        event: SupervisionEvent,
+        state: &mut SupervisorState,
+    ) -> Result<(), ActorProcessingErr> {
+        let (cell, failure) = match event {
+            SupervisionEvent::ActorTerminated(cell, _, _) => (cell, None),
+            SupervisionEvent::ActorFailed(cell, error) => (cell, Some(error.to_string())),
+            _ => return Ok(()),
+        };
+        // Only the writer is not in the table: without it nothing here can go on.
+        let Some(child) = state.children.remove(&cell.get_id()) else {
+            return Err(failure.unwrap_or_else(|| "the writer stopped".into()).into());
+        };
+        state.forget(&child, cell.get_id());
+        let Some(error) = failure else { return Ok(()) };
+        metrics::counter!("link_actor_failures_total", "actor" => child.name()).increment(1);
+        let pause = state.failed(&child);
+        tracing::error!(actor = child.name(), ?child, %error, pause_ms = pause.as_millis() as u64, "actor failed");
+        state.recover(&myself, child, pause, error).await
+    }
+}
+
+impl Child {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Entity(_) => "entity",
+            Self::Run(_) => "run",
+            Self::Probe(_) => "probe",
+            Self::Conductor => "conductor",
+        }
+    }
+}
+
+impl SupervisorState {
+    async fn activate(
+        &mut self,
+        myself: &ActorRef<SupervisorMessage>,
+        subject: Subject,
+        replacing: Option<ActorId>,
+    ) -> Result<EntityHandle, String> {
+        let entities = &self.handle.members.entities;
+        if let Some(known) = entities.get(&subject)
+            && Some(known.actor_id()) != replacing
+        {
+            return Ok(known.clone());
+        }
+        if let Some(until) = self.parked(&Child::Entity(subject)) {
+            let left = until.saturating_duration_since(Instant::now());
+            return Err(format!("{subject} keeps failing and is left alone; try again in {} ms", left.as_millis()));
+        }
+        let writer = self.handle.members.writer.get().cloned().ok_or("the workspace is stopping")?;
+        let (context, workspace) = (self.handle.context.clone(), self.handle.id);
+        let arguments = EntityArguments { context, workspace, subject, writer };
+        let entity = entity::spawn(arguments, myself.get_cell()).await.map_err(|error| error.to_string())?;
+        self.children.insert(entity.actor_id(), Child::Entity(subject));
+        entities.insert(subject, entity.clone());
+        Ok(entity)
+    }
+
+    async fn run(&mut self, myself: &ActorRef<SupervisorMessage>, running: Running) -> Result<(), ActorProcessingErr> {
+        let child = Child::Run(running.clone());
+        if self.handle.members.has_run(running.task, running.attempt) || self.parked(&child).is_some() {
+            return Ok(());
+        }
+        let runner = self.schedule.borrow().runner(running.agent, running.instance).cloned();
+        let arguments = RunArguments { handle: self.handle.clone(), running: running.clone(), runner };
+        let actor = run::spawn(arguments, myself.get_cell()).await?;
+        self.children.insert(actor.get_id(), child);
+        self.handle.members.runs.entry(running.task).or_default().push((running.attempt, actor.clone()));
+        // Only now that it can be found: whatever is decided from here on reaches it.
+        actor.cast(RunMessage::Start)?;
+        Ok(())
+    }
+
+    async fn probe(
+        &mut self,
+        myself: &ActorRef<SupervisorMessage>,
+        wanted: Vec<(InstanceId, Runner)>,
+    ) -> Result<(), ActorProcessingErr> {
+        self.probes.retain(|id, actor| {
+            let keep = wanted.iter().any(|(wanted, _)| wanted == id);
+            if !keep {
+                actor.stop(Some("the instance was removed".into()));
+            }
+            keep
+        });
+        for (id, runner) in wanted {
+            if !self.probes.contains_key(&id) && self.parked(&Child::Probe(id)).is_none() {
+                let actor = probe::spawn(self.handle.clone(), id, runner, myself.get_cell()).await?;
+                self.children.insert(actor.get_id(), Child::Probe(id));
+                self.probes.insert(id, actor);
+            }
+        }
+        Ok(())
+    }
+
+    async fn start_conductor(
+        &mut self,
+        myself: &ActorRef<SupervisorMessage>,
+    ) -> Result<ActorRef<ConductorMessage>, ActorProcessingErr> {
+        let conductor = conductor::spawn(self.handle.clone(), self.schedule.clone(), myself.get_cell()).await?;
+        self.children.insert(conductor.get_id(), Child::Conductor);
+        Ok(conductor)
+    }
+
+    fn forget(&mut self, child: &Child, actor: ActorId) {
+        let members = &self.handle.members;
+        match child {
+            Child::Entity(subject) => {
+                members.entities.remove_if(subject, |_, known| known.actor_id() == actor);
+            }
+            Child::Run(running) => {
+                if let Some(mut runs) = members.runs.get_mut(&running.task) {
+                    runs.retain(|(_, known)| known.get_id() != actor);
+                }
+                members.runs.remove_if(&running.task, |_, runs| runs.is_empty());
+            }
+            Child::Probe(id) => {
+                self.probes.remove(id);
+            }
+            Child::Conductor => {}
+        }
+    }
+
+    fn failed(&mut self, child: &Child) -> Duration {
+        let now = Instant::now();
+        self.failing.retain(|_, (_, _, until)| now < *until + Intensity::WINDOW);
+        let (intensity, times, until) = self.failing.entry(child.clone()).or_insert((Intensity::default(), 0, now));
+        let pause = intensity.failed(now);
+        (*times, *until) = (*times + 1, now + pause);
+        pause
+    }
+
+    fn parked(&self, child: &Child) -> Option<Instant> {
+        self.failing.get(child).map(|(_, _, until)| *until).filter(|until| *until > Instant::now())
+    }
+
+    /// Entities come back when they are asked; the others have to be brought back.
+    async fn recover(
+        &mut self,
+        myself: &ActorRef<SupervisorMessage>,
+        child: Child,
+        pause: Duration,
+        error: String,
+    ) -> Result<(), ActorProcessingErr> {
+        let times = self.failing.get(&child).map_or(0, |(_, times, _)| *times);
+        match child {
+            Child::Entity(_) | Child::Probe(_) => {}
+            Child::Run(running) if times > RUN_FAILURES_MAX => {
+                let handle = self.handle.clone();
+                let message = format!("the actor that drives the attempt keeps failing: {error}");
+                tokio::spawn(async move {
+                    let report = Report::Failed { class: FailureClass::Unknown, message };
+                    let key = format!("attempt:{}:given-up", running.attempt);
+                    if let Err(error) = handle.report(&running, Some(key), report).await {
+                        tracing::error!(attempt = %running.attempt, %error, "a failing attempt could not be ended");
+                    }
+                });
+            }
+            Child::Run(running) => {
+                myself.send_after(pause + Duration::from_millis(1), move || SupervisorMessage::Run(running));
+            }
+            // Its place in the table of members is taken for good: with it gone, the workspace starts anew.
+            Child::Conductor => return Err(format!("the conductor failed: {error}").into()),
+        }
+        Ok(())
+    }
+}
