@@ -1,11 +1,13 @@
 //! The log: append under a lease, load one entity, page through all. Every write of Link's goes through
-//! [`append`]: fence, events, projections and remembered answers in one transaction.
+//! [`append()`]: fence, events, projections and remembered answers in one transaction.
+
+mod append;
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgPool, PgTransaction, Row, postgres::PgRow, types::Json};
+use sqlx::{PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::domain::{
@@ -13,7 +15,8 @@ use crate::domain::{
     ids::{Subject, WorkspaceId},
 };
 
-use super::{audit, projections};
+use super::audit;
+pub use append::{Head, Lease, Remembered, append, append_in};
 
 /// Why the log could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -56,139 +59,6 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// The right to write to a shard.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease {
-    /// The shard.
-    pub shard: i32,
-    /// Who holds it.
-    pub node: String,
-    /// Since when, as a count; see `shard_leases`.
-    pub epoch: i64,
-}
-
-/// A command's key and what to remember under it.
-#[derive(Clone, Debug)]
-pub struct Remembered {
-    /// The key, scoped to its principal.
-    pub key: String,
-    /// SHA-256 of the request.
-    pub request_hash: Vec<u8>,
-    /// The receipt.
-    pub answer: Value,
-}
-
-/// The end of a workspace's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
-    /// The last offset, 0 when there is none.
-    pub offset: u64,
-    /// Its hash.
-    pub hash: [u8; 32],
-}
-
-/// Appends a batch, all or nothing, and returns the new head.
-pub async fn append(
-    pool: &PgPool,
-    lease: &Lease,
-    workspace: WorkspaceId,
-    head: &Head,
-    events: &[Recorded],
-    remembered: &[Remembered],
-) -> Result<Head, Error> {
-    let mut tx = pool.begin().await?;
-    check_fence(&mut tx, lease).await?;
-    let new_head = insert_events(&mut tx, workspace, head, events).await?;
-    projections::project(&mut tx, workspace, events).await?;
-    remember(&mut tx, workspace, remembered).await?;
-    tx.commit().await.map_err(Error::Unknown)?;
-    Ok(new_head)
-}
-
-/// The row is locked so that its epoch stays as it is until the commit, and the renewal of its time need not wait.
-async fn check_fence(tx: &mut PgTransaction<'_>, lease: &Lease) -> Result<(), Error> {
-    let held = sqlx::query("SELECT 1 FROM shard_leases WHERE shard = $1 AND node = $2 AND epoch = $3 FOR KEY SHARE")
-        .bind(lease.shard)
-        .bind(&lease.node)
-        .bind(lease.epoch)
-        .fetch_optional(&mut **tx)
-        .await?;
-    held.map(|_| ()).ok_or(Error::Fenced)
-}
-
-async fn insert_events(
-    tx: &mut PgTransaction<'_>,
-    workspace: WorkspaceId,
-    head: &Head,
-    events: &[Recorded],
-) -> Result<Head, Error> {
-    let mut head = head.clone();
-    let mut rows = Vec::with_capacity(events.len());
-    let mut hashes = Vec::with_capacity(events.len());
-    for event in events {
-        let (kind, data) = event.event.encode();
-        let data = data.to_string();
-        head = Head { offset: event.offset, hash: audit::chained(&head.hash, event, &kind, &data) };
-        hashes.push(head.hash.to_vec());
-        rows.push((kind, data));
-    }
-    let text = |subjects: &[Subject]| subjects.iter().map(Subject::to_string).collect::<Vec<_>>();
-    sqlx::query(
-        r#"INSERT INTO events (workspace_id, "offset", id, type, subject, refs, actor, on_behalf_of, at, cause,
-               trace_id, audience, data, hash)
-           SELECT $1, e."offset", e.id, e.type, e.subject,
-               coalesce(ARRAY(SELECT jsonb_array_elements_text(e.refs)), '{}'), e.actor, e.on_behalf_of, e.at, e.cause,
-               e.trace_id, CASE WHEN e.audience IS NULL THEN NULL
-                   ELSE ARRAY(SELECT jsonb_array_elements_text(e.audience)) END, e.data::json, e.hash
-           FROM unnest($2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::text[],
-               $9::timestamptz[], $10::bigint[], $11::text[], $12::jsonb[], $13::text[], $14::bytea[])
-             AS e("offset", id, type, subject, refs, actor, on_behalf_of, at, cause, trace_id, audience, data, hash)"#,
-    )
-    .bind(workspace.0)
-    .bind(events.iter().map(|e| e.offset as i64).collect::<Vec<_>>())
-    .bind(events.iter().map(|e| e.id.0).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>())
-    .bind(events.iter().map(|e| e.subject.to_string()).collect::<Vec<_>>())
-    .bind(events.iter().map(|e| Json(text(&e.refs))).collect::<Vec<_>>())
-    .bind(events.iter().map(|e| e.actor.to_string()).collect::<Vec<_>>())
-    .bind(events.iter().map(|e| e.on_behalf_of.map(|who| who.to_string())).collect::<Vec<_>>())
-    .bind(events.iter().map(|e| e.at).collect::<Vec<_>>())
-    .bind(events.iter().map(|e| e.cause.map(|offset| offset as i64)).collect::<Vec<_>>())
-    .bind(events.iter().map(|e| e.trace.as_str()).collect::<Vec<_>>())
-    .bind(events.iter().map(|e| e.audience.as_ref().map(Json)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(_, data)| data.as_str()).collect::<Vec<_>>())
-    .bind(hashes)
-    .execute(&mut **tx)
-    .await
-    .map_err(|error| match error.as_database_error().and_then(|error| error.constraint()) {
-        Some("events_pkey") => Error::Grown,
-        _ => Error::Refused(error),
-    })?;
-    Ok(head)
-}
-
-async fn remember(
-    tx: &mut PgTransaction<'_>,
-    workspace: WorkspaceId,
-    remembered: &[Remembered],
-) -> Result<(), sqlx::Error> {
-    if remembered.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "INSERT INTO commands (workspace_id, key, request_hash, answer, at)
-         SELECT $1, c.key, c.hash, c.answer, now()
-         FROM unnest($2::text[], $3::bytea[], $4::jsonb[]) AS c(key, hash, answer)",
-    )
-    .bind(workspace.0)
-    .bind(remembered.iter().map(|r| r.key.as_str()).collect::<Vec<_>>())
-    .bind(remembered.iter().map(|r| r.request_hash.as_slice()).collect::<Vec<_>>())
-    .bind(remembered.iter().map(|r| &r.answer).collect::<Vec<_>>())
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
 /// What is remembered of a command.
 #[derive(Clone, Debug)]
 pub struct Memory {
@@ -206,8 +76,16 @@ pub async fn recall(
     workspace: WorkspaceId,
     keys: &[String],
 ) -> Result<HashMap<String, Memory>, sqlx::Error> {
+    // The limit keeps it one look into the index per key. `key = ANY($2)` was planned as a scan of all of the
+    // workspace's keys, each compared with each.
     let rows = sqlx::query(
-        "SELECT key, request_hash, answer, response FROM commands WHERE workspace_id = $1 AND key = ANY($2)",
+        "SELECT known.*
+         FROM unnest($2::text[]) AS wanted(key), LATERAL (
+             SELECT key, request_hash, answer, response
+             FROM commands
+             WHERE workspace_id = $1 AND key = wanted.key
+             LIMIT 1
+         ) AS known",
     )
     .bind(workspace.0)
     .bind(keys)

@@ -13,7 +13,10 @@ pub mod views;
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{
+    Connection,
+    postgres::{PgConnectOptions, PgPool, PgPoolOptions},
+};
 
 /// Connections per node: group commit needs few, reads the rest.
 pub const CONNECTIONS_MAX: u32 = 16;
@@ -21,6 +24,10 @@ pub const CONNECTIONS_MAX: u32 = 16;
 const STATEMENT_TIMEOUT: &str = "10s";
 /// A transaction that its client forgot must not hold a lease's row.
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "2s";
+
+/// A connection that was idle for longer is asked whether it lives before it is used; a younger one that died fails
+/// its one statement, as it would if it died a moment later.
+const ASK_AFTER_IDLE: Duration = Duration::from_secs(1);
 
 /// Opens the pool.
 pub async fn connect(options: PgConnectOptions, connections_max: u32) -> Result<PgPool, sqlx::Error> {
@@ -33,6 +40,16 @@ pub async fn connect(options: PgConnectOptions, connections_max: u32) -> Result<
         .max_connections(connections_max)
         .min_connections(1)
         .acquire_timeout(Duration::from_secs(5))
+        .test_before_acquire(false)
+        .before_acquire(|connection, known| {
+            Box::pin(async move {
+                // An error drops the connection, and the pool takes another one.
+                if known.idle_for > ASK_AFTER_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options)
         .await
 }

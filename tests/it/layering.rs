@@ -65,7 +65,7 @@ const ROOTS: &[&str] = &["node", "main", "lib", "cli", "demo"];
 
 /// A file is one idea. These were longer when the rule came; none of them may grow.
 const LINES_MAX: usize = 400;
-const LONG: &[(&str, usize)] = &[("persistence/log.rs", 424)];
+const LONG: &[(&str, usize)] = &[];
 
 /// Every source file, without its tests and comments.
 fn sources() -> Vec<(PathBuf, String)> {

@@ -89,21 +89,19 @@ impl Table {
     }
 
     /// The statement that changes the columns named in each object of a JSON array, and leaves the others.
+    ///
+    /// Functions stand in FROM: there each is called once per row, and the key finds the row by its index. In a
+    /// select list, `(f(…)).*` calls `f` once per column.
     pub(super) fn update_sql(&self) -> String {
         let columns = quoted(self.columns).join(", ");
         let values: Vec<String> = quoted(self.columns).iter().map(|column| format!("n.{column}")).collect();
-        let on: Vec<String> = quoted(self.key)
-            .iter()
-            .map(|key| format!("o.{key} = (jsonb_populate_record(NULL::{}, p)).{key}", self.name))
-            .collect();
-        let same: Vec<String> = quoted(self.key).iter().map(|key| format!("t.{key} = n.{key}")).collect();
+        let same: Vec<String> = quoted(self.key).iter().map(|key| format!("t.{key} = k.{key}")).collect();
         format!(
-            "UPDATE {name} AS t SET ({columns}) = ROW({values})
-             FROM (SELECT (jsonb_populate_record(o, p)).* FROM jsonb_array_elements($1) AS p JOIN {name} AS o ON {on}) n
+            "UPDATE {name} AS t SET ({columns}) = (SELECT {values} FROM jsonb_populate_record(t, p) AS n)
+             FROM jsonb_array_elements($1) AS p, jsonb_populate_record(NULL::{name}, p) AS k
              WHERE {same}",
             name = self.name,
             values = values.join(", "),
-            on = on.join(" AND "),
             same = same.join(" AND "),
         )
     }
