@@ -34,9 +34,15 @@ const CONNECTIONS: u32 = 2;
 pub(super) async fn serve(given: &ArgMatches) -> Result<Ending, Error> {
     let config = settings(given)?;
     telemetry::logs(&config.log, false);
-    let node = Node::start(config).await?;
+    // Listened for from the beginning: a signal during the start, or right after, must end things in order too.
+    let mut told = std::pin::pin!(told_to_stop());
+    let node = tokio::select! {
+        biased;
+        () = &mut told => return Ok(Ending::Done),
+        node = Node::start(config) => node?,
+    };
     let doomed = tokio::select! {
-        () = told_to_stop() => false,
+        () = told => false,
         () = node.doomed() => true,
     };
     node.stop().await;

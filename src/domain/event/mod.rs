@@ -8,7 +8,7 @@ mod task;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::value::MapDeserializer};
 use serde_json::Value;
 
 use super::{
@@ -70,9 +70,10 @@ macro_rules! families {
             /// Reads an event of any age.
             pub fn decode(kind: &str, data: Value) -> Result<Self, serde_json::Error> {
                 let noun = kind.split(':').next().unwrap_or_default();
-                let tagged = serde_json::json!({"type": kind, "data": data});
+                // The tag comes first: serde would have to keep the data aside until it knows what to read.
+                let tagged = MapDeserializer::new([("type", Value::from(kind)), ("data", data)].into_iter());
                 match noun {
-                    $($($noun)|+ => serde_json::from_value(tagged).map(Self::$family),)+
+                    $($($noun)|+ => Deserialize::deserialize(tagged).map(Self::$family),)+
                     _ => Err(serde::de::Error::custom(format!("no event is called `{kind}`"))),
                 }
             }
