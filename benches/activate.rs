@@ -155,8 +155,15 @@ impl<'a> Subjects<'a> {
         let (directory, task) = Directory::start(self.context.clone()).await.expect("a directory starts");
         let handle = directory.workspace(self.workspace).await.expect("a workspace starts");
         let clock = &self.context.clock;
-        let meta =
-            Meta { by: self.by, on_behalf_of: None, now: clock.now(), key: None, trace: "bench".into(), cause: None };
+        let meta = Meta {
+            by: self.by,
+            on_behalf_of: None,
+            now: clock.now(),
+            key: None,
+            trace: "bench".into(),
+            made: None,
+            cause: None,
+        };
         let begun = Instant::now();
         handle.execute(self.subject, self.command.clone(), meta).await.expect("the command changes nothing");
         let taken = begun.elapsed();

@@ -29,7 +29,7 @@ use crate::{
     cluster::{ALIVE, HEARTBEAT, Identity, Membership, Standing},
     config::Config,
     domain::agent::RuntimeKind,
-    persistence::{self, embedded, log, migrations, people, secrets::Vault},
+    persistence::{Pools, embedded, log, migrations, people, secrets::Vault},
     telemetry,
     transport::{self, Doors},
 };
@@ -64,17 +64,16 @@ impl Node {
     pub async fn start_with(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let begun = std::time::Instant::now();
         let (options, database) = database(&config).await?;
-        let pool =
-            persistence::connect(options, persistence::CONNECTIONS_MAX).await.context("connecting to the database")?;
-        migrations::migrate(&pool).await.context("bringing the database up to date")?;
+        let pools = Pools::open(options).await.context("connecting to the database")?;
+        migrations::migrate(&pools.writes).await.context("bringing the database up to date")?;
         let keys = keys(&config)?;
         let vault = Vault::new(keys.vault()).ok().context("making the vault for credentials")?;
         let cluster_addr = config.cluster_addr.to_string();
         // The lock on its own database already proves that no other process has this node's name.
         let alive = if database.is_some() { Duration::ZERO } else { ALIVE };
         let identity = Identity { node: config.node.clone(), incarnation: clock.id(), addr: cluster_addr };
-        let membership = Membership::join(pool.clone(), identity, alive).await?;
-        let context = Arc::new(Context::new(pool, clock, membership, vault, runtimes()?, config.entity_idle));
+        let membership = Membership::join(pools.writes.clone(), identity, alive).await?;
+        let context = Arc::new(Context::new(pools, clock, membership, vault, runtimes()?, config.entity_idle));
         let (directory, directory_task) = Directory::start(context.clone()).await?;
         let services = Services { directory: directory.clone(), keys, passwords: Passwords::default() };
         let api = Api::new(Arc::new(services));
@@ -148,6 +147,7 @@ impl Node {
             tracing::warn!(%error, "leases not given back; they run out by themselves");
         }
         context.pool.close().await;
+        context.writes.close().await;
         if let Some(database) = self.database
             && let Err(error) = database.stop().await
         {

@@ -78,7 +78,7 @@ impl Baseline {
         let hash = row.try_get::<Vec<u8>, _>(1)?.try_into().expect("a hash has 32 bytes");
         let head = Head { offset: row.try_get::<i64, _>(0)? as u64, hash };
         let event = self.message(room, head.offset + 1, &key);
-        let receipt = Receipt { subject: event.subject, offset: event.offset };
+        let receipt = Receipt { subject: event.subject, offset: event.offset, made: None };
         let remembered = Remembered {
             key: key.to_string(),
             request_hash: vec![7; 32],

@@ -129,6 +129,7 @@ impl Rooms {
             now: clock.now(),
             key: Some(Key { text: id.to_string(), request_hash: vec![7; 32] }),
             trace: id.simple().to_string(),
+            made: None,
             cause: None,
         };
         let handle = directory.workspace(workspace).await.expect("the workspace runs");

@@ -14,6 +14,7 @@ use crate::{
         ids::{Subject, WorkspaceId},
     },
     persistence::{
+        Pools,
         log::{self, Snapshot},
         secrets::Vault,
     },
@@ -26,8 +27,10 @@ const SNAPSHOTS_MAX: usize = 4;
 
 /// The node's database, clock, feed, leases, vault and agent runtimes.
 pub struct Context {
-    /// The database.
+    /// The database, for reads.
     pub pool: PgPool,
+    /// The database, for the writers' commits.
+    pub writes: PgPool,
     /// Time and ids.
     pub clock: Clock,
     /// Committed batches, to this node's clients.
@@ -46,7 +49,7 @@ pub struct Context {
 impl Context {
     /// Puts a context together.
     pub fn new(
-        pool: PgPool,
+        pools: Pools,
         clock: Clock,
         membership: Membership,
         vault: Vault,
@@ -54,7 +57,8 @@ impl Context {
         entity_idle: Duration,
     ) -> Self {
         let snapshots = Arc::new(Semaphore::new(SNAPSHOTS_MAX));
-        Self { pool, clock, feed: Feed::default(), membership, vault, runtimes, entity_idle, snapshots }
+        let Pools { reads: pool, writes } = pools;
+        Self { pool, writes, clock, feed: Feed::default(), membership, vault, runtimes, entity_idle, snapshots }
     }
 
     /// Returns the driver of a kind of agent.

@@ -336,7 +336,7 @@ fn decide(subject: Subject, loaded: &Loaded, waiting: Vec<Envelope>, panicked: &
             Ok(Err(rejection)) => Decided::Answer(envelope, Err(rejection.into())),
             // Under a key even "nothing to do" is remembered: the same request hears it again, whatever comes between.
             Ok(Ok(events)) if events.is_empty() && envelope.meta.key.is_none() => {
-                Decided::Answer(envelope, Ok(Receipt { subject, offset: loaded.offset }))
+                Decided::Answer(envelope, Ok(Receipt { subject, offset: loaded.offset, made: None }))
             }
             Ok(Ok(events)) => {
                 for event in &events {

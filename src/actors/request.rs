@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::domain::{ids::Subject, model::Command, principal::Principal, rejection::Rejection, task::Circumstance};
 
@@ -23,6 +24,9 @@ pub struct Meta {
     pub trace: String,
     /// The event that led to the request.
     pub cause: Option<u64>,
+    /// The id of what the command makes inside its entity; remembered with the key, so that the same request hears it
+    /// again.
+    pub made: Option<Uuid>,
 }
 
 impl Meta {
@@ -62,6 +66,9 @@ pub struct Receipt {
     pub subject: Subject,
     /// The last event of its commit.
     pub offset: u64,
+    /// What it made inside its entity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<Uuid>,
 }
 
 /// Why a command took no effect, or may have.

@@ -198,6 +198,7 @@ impl WorkspaceHandle {
             key: key.map(Key::internal),
             trace: trace.simple().to_string(),
             cause: None,
+            made: None,
         }
     }
 }

@@ -232,15 +232,14 @@ impl Call {
         found.ok_or_else(|| Problem::new(problem::INTERNAL, "the operation is declared without a scope"))
     }
 
-    /// Makes the id of something new. With a key it follows from the key, so that the same request finds the same
-    /// thing, whatever became of it; the same key in another workspace is another key.
-    pub fn new_id<T: From<Uuid>>(&self, what: &str) -> T {
+    /// Makes the id of a new workspace. With a key it follows from the key, so that the same request finds the same
+    /// workspace: there is no other log yet that could remember it.
+    pub fn new_workspace(&self) -> WorkspaceId {
         let Some(key) = &self.key else { return self.clock().id() };
-        let workspace = self.access.map(|(workspace, _)| workspace.to_string()).unwrap_or_default();
-        let hash = sha256(format!("{what} {workspace} {}", key.text).as_bytes());
+        let hash = sha256(format!("workspace {}", key.text).as_bytes());
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&hash[..16]);
-        T::from(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+        WorkspaceId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
 
     /// Returns what this request was answered when it came before, where only the operation knows the workspace.
@@ -254,12 +253,29 @@ impl Call {
         self.execute_in(self.workspace()?, subject, command).await
     }
 
+    /// Has a command decided and committed that makes something inside its entity; returns the id of what was made,
+    /// which is another one when the same request made it before.
+    pub async fn execute_making(&self, subject: Subject, command: Command, made: Uuid) -> Result<Uuid, Problem> {
+        let receipt = self.commit(self.workspace()?, subject, command, Some(made)).await?;
+        Ok(receipt.made.unwrap_or(made))
+    }
+
     /// Has a command decided and committed.
     pub async fn execute_in(
         &self,
         workspace: WorkspaceId,
         subject: Subject,
         command: Command,
+    ) -> Result<Receipt, Problem> {
+        self.commit(workspace, subject, command, None).await
+    }
+
+    async fn commit(
+        &self,
+        workspace: WorkspaceId,
+        subject: Subject,
+        command: Command,
+        made: Option<Uuid>,
     ) -> Result<Receipt, Problem> {
         let meta = Meta {
             by: Principal::User(self.user()?),
@@ -268,6 +284,7 @@ impl Call {
             key: self.key.clone(),
             trace: self.trace.clone(),
             cause: None,
+            made,
         };
         let handle = self.services.directory.workspace(workspace).await?;
         let receipt = handle.execute(subject, command, meta).await?;

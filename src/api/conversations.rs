@@ -174,13 +174,14 @@ struct Post {
 }
 
 async fn post(call: Call, input: Post) -> Result<MessageView, Problem> {
-    let message: MessageId = call.new_id("message");
+    let message: MessageId = call.clock().id();
     if let Some(parent) = input.parent_id {
         message_of(&call, input.conversation_id, parent).await?;
     }
     let command = ConversationCommand::Post { message, parts: input.parts, parent: input.parent_id };
-    change(&call, input.conversation_id, command).await?;
-    message_of(&call, input.conversation_id, message).await
+    let subject = Subject::Conversation(input.conversation_id);
+    let made = call.execute_making(subject, Command::Conversation(command), message.0).await?;
+    message_of(&call, input.conversation_id, made.into()).await
 }
 
 async fn message_of(call: &Call, conversation: ConversationId, id: MessageId) -> Result<MessageView, Problem> {

@@ -109,11 +109,11 @@ async fn create(call: Call, input: Create) -> Result<DelegationView, Problem> {
             Review { approvals: 1, by: if others > 0 { Reviewers::Others } else { Reviewers::Anyone } }
         }
     };
-    let id: DelegationId = call.new_id("delegation");
+    let id: DelegationId = call.clock().id();
     let new = NewDelegation { id, agent: input.agent_id, instructions: input.instructions, review };
     let command = Command::Task(Box::new(TaskCommand::Delegate(new)));
-    call.execute(Subject::Task(input.task_id), command).await?;
-    read(&call, id).await
+    let made = call.execute_making(Subject::Task(input.task_id), command, id.0).await?;
+    read(&call, made.into()).await
 }
 
 async fn read(call: &Call, id: DelegationId) -> Result<DelegationView, Problem> {

@@ -125,7 +125,7 @@ struct Create {
 
 async fn create(call: Call, input: Create) -> Result<WorkspaceView, Problem> {
     let owner = call.user()?;
-    let id: WorkspaceId = call.new_id("workspace");
+    let id = call.new_workspace();
     if let Some(Ok(first)) = call.heard_before(id).await?.map(serde_json::from_value) {
         return Ok(first);
     }
@@ -263,10 +263,11 @@ async fn form_team(call: Call, input: FormTeam) -> Result<TeamView, Problem> {
     if input.members.len() > 100 {
         return Err(Problem::field("members", "at most 100 members"));
     }
-    let team: TeamId = call.new_id("team");
+    let team: TeamId = call.clock().id();
     let command = WorkspaceCommand::FormTeam { team, name: input.name, members: input.members };
-    call.execute(Subject::Workspace(input.workspace_id), Command::Workspace(command)).await?;
-    queries::get(call.pool(), Listed::Teams, team.0).await?.ok_or_else(|| Problem::not_found("team"))
+    let subject = Subject::Workspace(input.workspace_id);
+    let made = call.execute_making(subject, Command::Workspace(command), team.0).await?;
+    queries::get(call.pool(), Listed::Teams, made).await?.ok_or_else(|| Problem::not_found("team"))
 }
 
 async fn list_teams(call: Call, input: ListIn) -> Result<Page<TeamView>, Problem> {

@@ -18,8 +18,11 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
 
-/// Connections per node: group commit needs few, reads the rest.
-pub const CONNECTIONS_MAX: u32 = 16;
+/// Connections per node for reads.
+pub const READERS_MAX: u32 = 12;
+/// Connections per node for commits and leases, of their own: a flood of slow reads must not cost a lease. Group
+/// commit needs few.
+pub const WRITERS_MAX: u32 = 6;
 /// No statement of Link's takes longer; a longer one is stuck.
 const STATEMENT_TIMEOUT: &str = "10s";
 /// A transaction that its client forgot must not hold a lease's row.
@@ -29,7 +32,24 @@ const IDLE_IN_TRANSACTION_TIMEOUT: &str = "2s";
 /// its one statement, as it would if it died a moment later.
 const ASK_AFTER_IDLE: Duration = Duration::from_secs(1);
 
-/// Opens the pool.
+/// A node's connections.
+#[derive(Clone, Debug)]
+pub struct Pools {
+    /// For reads.
+    pub reads: PgPool,
+    /// For commits and leases.
+    pub writes: PgPool,
+}
+
+impl Pools {
+    /// Opens both.
+    pub async fn open(options: PgConnectOptions) -> Result<Self, sqlx::Error> {
+        let writes = connect(options.clone(), WRITERS_MAX).await?;
+        Ok(Self { reads: connect(options, READERS_MAX).await?, writes })
+    }
+}
+
+/// Opens a pool.
 pub async fn connect(options: PgConnectOptions, connections_max: u32) -> Result<PgPool, sqlx::Error> {
     let options = options.application_name("link").options([
         ("statement_timeout", STATEMENT_TIMEOUT),

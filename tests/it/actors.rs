@@ -50,6 +50,7 @@ impl Inside {
             key: key.map(|key| Key::internal(key.to_owned())),
             trace: "test".into(),
             cause: None,
+            made: None,
         }
     }
 

@@ -12,7 +12,9 @@ fn events() -> Vec<(String, Vec<String>)> {
     let source = text("src/domain/event/mod.rs") + &text("src/domain/event/task.rs");
     let declared = source.split("#[serde(rename = \"").skip(1).filter_map(|rest| {
         let (name, rest) = rest.split_once("\")]")?;
-        let body = &rest[rest.find('{')? + 1..rest.find("\n    }").unwrap_or(rest.len())];
+        let (_, rest) = rest.split_once('{')?;
+        // An event without fields has nothing between its braces.
+        let body = if rest.starts_with('}') { "" } else { rest.split("\n    }").next()? };
         let fields = body.lines().map(str::trim).filter(|line| !line.starts_with(['/', '#', '}']));
         let fields = fields.filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned()));
         name.contains(':').then(|| (name.to_owned(), fields.collect()))

@@ -60,7 +60,7 @@ struct Owner(Child);
 impl Owner {
     fn start(root: &Root) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("the test binary"))
-            .args(["--exact", "embedded_pg::owner", "--ignored", "--nocapture", "--test-threads=1"])
+            .args(["--exact", "embedded_pg::owner", "--nocapture", "--test-threads=1"])
             .env(OWNED_ROOT, &root.0)
             .stdout(Stdio::piped())
             .spawn()
@@ -85,8 +85,8 @@ impl Drop for Owner {
 }
 
 #[tokio::test]
-#[ignore = "not a promise: the body of the process that the others start and kill"]
 async fn owner() {
+    // Not a promise: the body of the process that the others start and kill.
     let Some(root) = std::env::var_os(OWNED_ROOT) else { return };
     let settings = Settings { root: root.into(), bin_dir: None, durability: Durability::None };
     let _server = Server::start(settings).await.expect("the database starts");

@@ -188,7 +188,7 @@ impl<'a> Draft<'a> {
                 event: fact.event,
             });
         }
-        let receipt = Receipt { subject, offset };
+        let receipt = Receipt { subject, offset, made: meta.made };
         if let Some(key) = &meta.key {
             let answer = serde_json::json!(receipt);
             self.remembered.push(Remembered { key: key.text.clone(), request_hash: key.request_hash.clone(), answer });

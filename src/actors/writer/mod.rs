@@ -202,7 +202,7 @@ impl WriterState {
     #[tracing::instrument(name = "actors.writer.load", skip_all, fields(workspace = %self.workspace), err)]
     async fn load(&self) -> Result<Open, Stop> {
         let lease = self.context.membership.lease(self.workspace).await?;
-        let pool = &self.context.pool;
+        let pool = &self.context.writes;
         let head = log::head(pool, self.workspace).await?;
         let subject = Subject::Workspace(self.workspace);
         let saved = log::load_snapshot(pool, self.workspace, subject).await.map_err(log::Error::from)?;
@@ -233,7 +233,7 @@ impl WriterState {
         let keys: Vec<String> = batch.iter().flat_map(Intake::keys).map(str::to_owned).collect();
         let known = match keys.is_empty() {
             true => Ok(HashMap::new()),
-            false => log::recall(&self.context.pool, self.workspace, &keys).await,
+            false => log::recall(&self.context.writes, self.workspace, &keys).await,
         };
         let known = match known {
             Ok(known) => known,
@@ -251,7 +251,8 @@ impl WriterState {
         let Draft { events, remembered, replies, others, .. } = draft;
         let begun = std::time::Instant::now();
         if !events.is_empty() || !remembered.is_empty() {
-            let append = log::append(&self.context.pool, &open.lease, self.workspace, &open.head, &events, &remembered);
+            let append =
+                log::append(&self.context.writes, &open.lease, self.workspace, &open.head, &events, &remembered);
             let appended = tokio::time::timeout(COMMIT_TIMEOUT, append).await;
             match appended.map_err(|_| Stop::TimedOut).and_then(|result| result.map_err(Stop::Log)) {
                 Ok(head) => open.head = head,
