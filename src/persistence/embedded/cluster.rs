@@ -25,6 +25,9 @@ use std::{
 use tracing::{debug, warn};
 
 const INITDB_WITHIN: Duration = Duration::from_secs(120);
+/// A child that is being forked holds its parent's lock until it has executed its program.
+const LOCK_PATIENCE: Duration = Duration::from_millis(300);
+const LOCK_POLL: Duration = Duration::from_millis(10);
 /// For a holder that has locked but not yet written its pid.
 const HOLDER_WITHIN: Duration = Duration::from_millis(200);
 const SOCKET: &str = ".s.PGSQL.5432";
@@ -148,10 +151,16 @@ fn lock(home: &Path) -> Result<File, Error> {
         .mode(0o600)
         .open(&path)
         .map_err(Error::io("open the lock", &path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(Error::InUse { home: home.to_owned(), holder: holder(&mut file) }),
-        Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOCK_POLL),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::InUse { home: home.to_owned(), holder: holder(&mut file) });
+            }
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
+        }
     }
     file.set_len(0)
         .and_then(|()| writeln!(file, "{}", std::process::id()))
