@@ -121,6 +121,8 @@ async fn greet(doors: &Doors, socket: &mut WebSocket) -> Result<Session, Close> 
     let (user, until) = good.ok_or_else(|| close(NOT_AUTHENTICATED, "the token is not, or no longer, good"))?;
     let started = ClientHandle::start(context.clone(), user).await;
     let (client, outbox) = started.map_err(|_| close(GOING_AWAY, "the node is stopping"))?;
+    // From here on the session ends the client, also where the welcome does not get through.
+    let session = Session { doors: doors.clone(), user, until, client, outbox, calls: FuturesUnordered::new() };
     let connection: uuid::Uuid = context.clock.id();
     let welcome = json!({
         "t": "welcome", "connection": connection, "user": user, "heartbeat_ms": HEARTBEAT.as_millis() as u64,
@@ -130,7 +132,7 @@ async fn greet(doors: &Doors, socket: &mut WebSocket) -> Result<Session, Close> 
         "server": {"version": env!("CARGO_PKG_VERSION"), "node": doors.node},
     });
     write(socket, &welcome.to_string()).await?;
-    Ok(Session { doors: doors.clone(), user, until, client, outbox, calls: FuturesUnordered::new() })
+    Ok(session)
 }
 
 async fn write(socket: &mut WebSocket, text: &str) -> Result<(), Close> {
