@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use uuid::Uuid;
 
 use crate::{
     domain::{
@@ -25,7 +24,7 @@ use super::{
     call::Call,
     problem::{self, Problem},
     table::{Method, Operation},
-    workspaces::{Limit, Page, page},
+    workspaces::{ListIn, Page, page},
 };
 
 const SCOPE: (Scope, &str) = (Scope::Agent, "agent_id");
@@ -212,16 +211,7 @@ async fn change(call: &Call, id: AgentId, command: AgentCommand) -> Result<Agent
     read(call, id).await
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct List {
-    workspace_id: WorkspaceId,
-    #[serde(default)]
-    limit: Limit,
-    cursor: Option<Uuid>,
-}
-
-async fn list(call: Call, input: List) -> Result<Page<AgentView>, Problem> {
+async fn list(call: Call, input: ListIn) -> Result<Page<AgentView>, Problem> {
     let rows = input.limit.rows()?;
     let items: Vec<AgentView> =
         queries::list(call.pool(), Listed::Agents, input.workspace_id, input.cursor, rows + 1).await?;

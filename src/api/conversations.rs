@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::{
     domain::{
@@ -25,7 +24,7 @@ use super::{
     call::Call,
     problem::Problem,
     table::{Method, Operation},
-    workspaces::{Limit, Page, page},
+    workspaces::{Limit, ListIn, Page, page},
 };
 
 const SCOPE: (Scope, &str) = (Scope::Conversation, "conversation_id");
@@ -115,16 +114,7 @@ async fn read(call: &Call, id: ConversationId) -> Result<ConversationView, Probl
     queries::conversation(call.pool(), id).await?.ok_or_else(|| Problem::not_found("conversation"))
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct List {
-    workspace_id: WorkspaceId,
-    #[serde(default)]
-    limit: Limit,
-    cursor: Option<Uuid>,
-}
-
-async fn list(call: Call, input: List) -> Result<Page<ConversationView>, Problem> {
+async fn list(call: Call, input: ListIn) -> Result<Page<ConversationView>, Problem> {
     let rows = input.limit.rows()?;
     let (pool, user) = (call.pool(), call.user()?);
     let items = queries::conversations(pool, input.workspace_id, user, input.cursor, rows + 1).await?;

@@ -2,7 +2,6 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use uuid::Uuid;
 
 use crate::{
     actors::feed::shown,
@@ -25,7 +24,7 @@ use super::{
     call::Call,
     problem::Problem,
     table::{Method, Operation},
-    workspaces::{EventPage, Limit, Page, page},
+    workspaces::{EventPage, Limit, ListIn, Page, page},
 };
 
 const SCOPE: (Scope, &str) = (Scope::Project, "project_id");
@@ -81,16 +80,7 @@ async fn read(call: &Call, id: ProjectId) -> Result<ProjectView, Problem> {
     queries::get(call.pool(), Listed::Projects, id.0).await?.ok_or_else(|| Problem::not_found("project"))
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct List {
-    workspace_id: WorkspaceId,
-    #[serde(default)]
-    limit: Limit,
-    cursor: Option<Uuid>,
-}
-
-async fn list(call: Call, input: List) -> Result<Page<ProjectView>, Problem> {
+async fn list(call: Call, input: ListIn) -> Result<Page<ProjectView>, Problem> {
     let rows = input.limit.rows()?;
     let items: Vec<ProjectView> =
         queries::list(call.pool(), Listed::Projects, input.workspace_id, input.cursor, rows + 1).await?;

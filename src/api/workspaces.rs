@@ -202,13 +202,14 @@ async fn member(call: &Call, workspace: WorkspaceId, user: UserId) -> Result<Mem
     queries::member(call.pool(), workspace, user).await?.ok_or_else(|| Problem::not_found("member"))
 }
 
+/// A page of what a workspace has.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ListIn {
-    workspace_id: WorkspaceId,
+pub(super) struct ListIn {
+    pub workspace_id: WorkspaceId,
     #[serde(default)]
-    limit: Limit,
-    cursor: Option<Uuid>,
+    pub limit: Limit,
+    pub cursor: Option<Uuid>,
 }
 
 async fn list_members(call: Call, input: ListIn) -> Result<Page<MemberView>, Problem> {
