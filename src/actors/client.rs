@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::{
     domain::{
         event::{Event, Recorded, WorkspaceEvent},
-        ids::{UserId, WorkspaceId},
+        ids::WorkspaceId,
         principal::Principal,
     },
     persistence::{
@@ -89,10 +89,10 @@ impl ClientHandle {
     /// Starts a client; frames come out of the receiver.
     pub async fn start(
         context: Arc<Context>,
-        user: UserId,
+        who: Principal,
     ) -> Result<(Self, mpsc::Receiver<Outgoing>), ractor::SpawnErr> {
         let (outbox, frames) = mpsc::channel(OUTBOX_MAX);
-        let (actor, _) = Actor::spawn(None, Client, (context, user, outbox)).await?;
+        let (actor, _) = Actor::spawn(None, Client, (context, who, outbox)).await?;
         Ok((Self { actor }, frames))
     }
 
@@ -123,7 +123,7 @@ struct Client;
 
 struct ClientState {
     context: Arc<Context>,
-    user: UserId,
+    who: Principal,
     outbox: mpsc::Sender<Outgoing>,
     subscriptions: HashMap<WorkspaceId, Subscription>,
 }
@@ -142,15 +142,15 @@ struct Subscription {
 impl Actor for Client {
     type Msg = ClientMessage;
     type State = ClientState;
-    type Arguments = (Arc<Context>, UserId, mpsc::Sender<Outgoing>);
+    type Arguments = (Arc<Context>, Principal, mpsc::Sender<Outgoing>);
 
     async fn pre_start(
         &self,
         _: ActorRef<ClientMessage>,
-        (context, user, outbox): Self::Arguments,
+        (context, who, outbox): Self::Arguments,
     ) -> Result<ClientState, ActorProcessingErr> {
         metrics::gauge!("link_clients_connected").increment(1.0);
-        Ok(ClientState { context, user, outbox, subscriptions: HashMap::new() })
+        Ok(ClientState { context, who, outbox, subscriptions: HashMap::new() })
     }
 
     async fn post_stop(
@@ -255,7 +255,7 @@ impl ClientState {
     }
 
     async fn may_see(&self, workspace: WorkspaceId) -> Result<bool, Refusal> {
-        let access = queries::access(&self.context.pool, Scope::Workspace, workspace.0, self.user).await;
+        let access = queries::access(&self.context.pool, Scope::Workspace, workspace.0, self.who).await;
         Ok(access.map_err(|_| Refusal::Unavailable)?.is_some())
     }
 
@@ -299,7 +299,7 @@ impl ClientState {
         for recorded in page {
             subscription.cursor = recorded.offset;
             let event = Committed::new(workspace, recorded);
-            if event.matches(&subscription.topics) && event.visible_to(Principal::User(self.user)) {
+            if event.matches(&subscription.topics) && event.visible_to(self.who) {
                 let room = tokio::time::timeout(OUTBOX_PATIENCE, self.outbox.reserve_many(REPLAY_LEAVES)).await;
                 let mut room = room.map_err(|_| TooSlow)?.map_err(|_| TooSlow)?;
                 if let Some(place) = room.next() {
@@ -335,7 +335,7 @@ impl ClientState {
             if event.recorded.offset <= subscription.cursor {
                 continue;
             }
-            if event.matches(&subscription.topics) && event.visible_to(Principal::User(self.user)) {
+            if event.matches(&subscription.topics) && event.visible_to(self.who) {
                 if self.outbox.try_send(Outgoing::Frame(event.json())).is_err() {
                     // The socket is behind. The log keeps the rest until there is room.
                     subscription.replaying = true;
@@ -345,7 +345,7 @@ impl ClientState {
                 sent = true;
             }
             subscription.cursor = event.recorded.offset;
-            if removes(&event.recorded.event, self.user) {
+            if removes(&event.recorded.event, self.who) {
                 return self.revoke(myself, batch.workspace).await;
             }
         }
@@ -361,7 +361,7 @@ impl ClientState {
         // A signal that does not fit is lost: that is what a signal is.
         if let Some(subscription) = self.subscriptions.get(&signal.workspace)
             && !subscription.replaying
-            && signal.concerns(Principal::User(self.user), &subscription.topics)
+            && signal.concerns(self.who, &subscription.topics)
             && self.outbox.capacity() > OUTBOX_MAX / 2
             && let Ok(text) = serde_json::to_string(signal)
         {
@@ -386,6 +386,6 @@ impl ClientState {
     }
 }
 
-fn removes(event: &Event, user: UserId) -> bool {
-    matches!(event, Event::Workspace(WorkspaceEvent::MemberRemoved { user: removed }) if *removed == user)
+fn removes(event: &Event, who: Principal) -> bool {
+    matches!(event, Event::Workspace(WorkspaceEvent::MemberRemoved { user: removed }) if Principal::User(*removed) == who)
 }

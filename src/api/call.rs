@@ -24,6 +24,7 @@ use crate::{
 };
 
 use super::{
+    identity::{Caller, Identity, unauthenticated},
     problem::{self, Problem},
     services::Services,
     table::{Kind, Operation, Table},
@@ -38,17 +39,6 @@ const KEY_LENGTH_MAX: usize = 200;
 pub struct Api {
     services: Arc<Services>,
     table: Arc<Table>,
-}
-
-/// Who calls, as the door found out.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// Whose token it was, if there was one.
-    pub user: Option<UserId>,
-    /// The idempotency key, if there was one.
-    pub key: Option<String>,
-    /// Ties events, logs and calls together.
-    pub trace: String,
 }
 
 /// A successful call.
@@ -116,12 +106,13 @@ impl Api {
             (None, None | Some(Value::Null)) => None,
             (None, Some(_)) => return Err(Problem::field("key", "must be a string")),
         };
-        let (user, access) = self.authorize(operation, &caller, &input).await?;
-        let key = key.map(|key| scoped(key, user, operation, &input)).transpose()?;
+        let access = self.authorize(operation, caller.identity.as_ref(), &input).await?;
+        let who = caller.identity.as_ref().map(|identity| identity.principal);
+        let key = key.map(|key| scoped(key, who, operation, &input)).transpose()?;
         let (offset, home) = (Arc::new(AtomicU64::new(0)), Arc::new(OnceLock::new()));
         let call = Call {
             services: self.services.clone(),
-            user,
+            identity: caller.identity,
             access,
             key: key.clone(),
             trace: caller.trace,
@@ -148,24 +139,24 @@ impl Api {
     async fn authorize(
         &self,
         operation: &Operation,
-        caller: &Caller,
+        identity: Option<&Identity>,
         input: &Value,
-    ) -> Result<(Option<UserId>, Option<(WorkspaceId, Role)>), Problem> {
+    ) -> Result<Option<(WorkspaceId, Role)>, Problem> {
         if operation.permission == Permission::Public {
-            return Ok((caller.user, None));
+            return Ok(None);
         }
-        let user = caller.user.ok_or_else(|| Problem::new(problem::UNAUTHENTICATED, "a valid token is needed"))?;
-        let Some((scope, field)) = operation.scope else { return Ok((Some(user), None)) };
+        let identity = identity.ok_or_else(|| unauthenticated("a valid token is needed"))?;
+        let Some((scope, field)) = operation.scope else { return Ok(None) };
         let id = input.get(field).and_then(Value::as_str).and_then(|text| text.parse().ok());
         let id = id.ok_or_else(|| Problem::field(field, "must be a UUID"))?;
-        let found = queries::access(&self.services.context().pool, scope, id, user).await?;
+        let found = queries::access(&self.services.context().pool, scope, id, identity.principal).await?;
         let what = field.strip_suffix("_id").unwrap_or(field);
         let (workspace, role) = found.ok_or_else(|| Problem::not_found(what))?;
         if !permission::allows(role, operation.permission) {
             let detail = format!("a {} may not do this", format!("{role:?}").to_lowercase());
             return Err(Problem::new(problem::FORBIDDEN, detail));
         }
-        Ok((Some(user), Some((workspace, role))))
+        Ok(Some((workspace, role)))
     }
 }
 
@@ -184,11 +175,11 @@ fn takes_key(operation: &Operation) -> bool {
     operation.name != "projects.create"
 }
 
-fn scoped(key: String, user: Option<UserId>, operation: &Operation, input: &Value) -> Result<Key, Problem> {
+fn scoped(key: String, who: Option<Principal>, operation: &Operation, input: &Value) -> Result<Key, Problem> {
     if key.is_empty() || key.len() > KEY_LENGTH_MAX || key.contains('\0') {
         return Err(Problem::field("key", format!("must be 1 to {KEY_LENGTH_MAX} bytes")));
     }
-    let whose = user.map(|user| Principal::User(user).to_string()).unwrap_or_default();
+    let whose = who.map(|who| who.to_string()).unwrap_or_default();
     // Objects of `serde_json` are sorted, so the same request has the same text.
     let request_hash = sha256(format!("{} {input}", operation.name).as_bytes());
     Ok(Key { text: format!("{whose}:{key}"), request_hash })
@@ -199,8 +190,7 @@ fn scoped(key: String, user: Option<UserId>, operation: &Operation, input: &Valu
 pub struct Call {
     /// The node.
     pub services: Arc<Services>,
-    /// Whose token it was.
-    user: Option<UserId>,
+    identity: Option<Identity>,
     access: Option<(WorkspaceId, Role)>,
     key: Option<Key>,
     /// Ties events, logs and calls together.
@@ -221,9 +211,20 @@ impl Call {
         &self.services.context().clock
     }
 
+    /// Returns who calls, with what they showed.
+    pub fn identity(&self) -> Result<&Identity, Problem> {
+        self.identity.as_ref().ok_or_else(|| unauthenticated("a valid token is needed"))
+    }
+
     /// Returns who calls.
+    pub fn principal(&self) -> Result<Principal, Problem> {
+        Ok(self.identity()?.principal)
+    }
+
+    /// Returns the person who calls; agents and services are refused.
     pub fn user(&self) -> Result<UserId, Problem> {
-        self.user.ok_or_else(|| Problem::new(problem::UNAUTHENTICATED, "a valid token is needed"))
+        let person = self.identity()?.user();
+        person.ok_or_else(|| Problem::new(problem::FORBIDDEN, "only a person can do this"))
     }
 
     /// Returns the workspace that the call is about.
@@ -278,7 +279,7 @@ impl Call {
         made: Option<Uuid>,
     ) -> Result<Receipt, Problem> {
         let meta = Meta {
-            by: Principal::User(self.user()?),
+            by: self.principal()?,
             on_behalf_of: None,
             now: self.clock().now(),
             key: self.key.clone(),

@@ -9,6 +9,7 @@ mod auth;
 mod call;
 mod conversations;
 mod delegation;
+mod identity;
 pub mod openapi;
 pub mod problem;
 mod projects;
@@ -20,7 +21,8 @@ mod tasks;
 pub mod tokens;
 mod workspaces;
 
-pub use call::{Answer, Api, Caller};
+pub use call::{Answer, Api};
+pub use identity::{Caller, Credential, Identity};
 pub use services::Services;
 pub use table::{Kind, Method, Operation, Table};
 

@@ -9,7 +9,6 @@ use crate::{
         ids::{ProjectId, Subject, WorkspaceId},
         model::Command,
         permission::Permission as P,
-        principal::Principal,
         project::ProjectCommand,
         text::{Prose, Title},
     },
@@ -148,7 +147,7 @@ async fn timeline(call: Call, input: Timeline) -> Result<EventPage, Problem> {
 
 /// What happened to a subject and to what belongs to it.
 pub(super) async fn story(call: &Call, subject: Subject, after: u64, limit: Limit) -> Result<EventPage, Problem> {
-    let (workspace, rows, me) = (call.workspace()?, limit.rows()?, Principal::User(call.user()?));
+    let (workspace, rows, me) = (call.workspace()?, limit.rows()?, call.principal()?);
     let head = log::head(call.pool(), workspace).await?.offset;
     let page = log::about(call.pool(), workspace, subject, after, rows).await?;
     let seen = page.iter().filter(|event| event.audience.as_ref().is_none_or(|who| who.contains(&me)));

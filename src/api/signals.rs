@@ -6,7 +6,7 @@ use crate::{
     actors::feed::Signal,
     domain::{
         conversation::ConversationKind,
-        ids::{Subject, UserId, WorkspaceId},
+        ids::{Subject, WorkspaceId},
         principal::Principal,
     },
     persistence::{
@@ -22,13 +22,13 @@ impl Api {
     /// may not see it either, or when the database does not answer: that is what a signal is.
     pub async fn signal(
         &self,
-        user: UserId,
+        who: Principal,
         workspace: WorkspaceId,
         topic: Subject,
         kind: &'static str,
         mut data: Value,
     ) {
-        data["who"] = Value::String(Principal::User(user).to_string());
+        data["who"] = Value::String(who.to_string());
         let context = self.services().context();
         let scope = match topic {
             Subject::Workspace(_) => Scope::Workspace,
@@ -38,7 +38,7 @@ impl Api {
             Subject::Agent(_) => Scope::Agent,
             Subject::Session(_) => return,
         };
-        let access = queries::access(&context.pool, scope, topic.id(), user).await;
+        let access = queries::access(&context.pool, scope, topic.id(), who).await;
         if !access.is_ok_and(|found| found.is_some_and(|(found, _)| found == workspace)) {
             return;
         }

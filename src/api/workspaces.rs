@@ -301,7 +301,7 @@ pub(super) struct EventPage {
 async fn events(call: Call, input: Events) -> Result<EventPage, Problem> {
     let workspace = input.workspace_id;
     let rows = input.limit.rows()?;
-    let me = Principal::User(call.user()?);
+    let me = call.principal()?;
     let head = log::head(call.pool(), workspace).await?.offset;
     let page = log::page(call.pool(), workspace, input.after, rows).await?;
     let seen = page.iter().filter(|event| event.audience.as_ref().is_none_or(|who| who.contains(&me)));

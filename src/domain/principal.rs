@@ -31,6 +31,12 @@ pub enum Service {
 }
 
 impl Principal {
+    /// Returns the part after the colon.
+    pub fn id(&self) -> String {
+        let text = self.to_string();
+        text.split_once(':').map_or(text.clone(), |(_, id)| id.to_owned())
+    }
+
     /// Returns the user's id when a person is meant.
     pub fn user(&self) -> Option<UserId> {
         match self {

@@ -30,14 +30,15 @@ pub enum Scope {
     Conversation,
 }
 
-/// Finds the workspace of an id and the user's role in it; nothing when either is missing, so that a stranger
+/// Finds the workspace of an id and the caller's role in it; nothing when either is missing, so that a stranger
 /// cannot tell which.
 pub async fn access(
     pool: &PgPool,
     scope: Scope,
     id: Uuid,
-    user: UserId,
+    who: Principal,
 ) -> Result<Option<(WorkspaceId, Role)>, sqlx::Error> {
+    let Some(user) = who.user() else { return Ok(None) };
     let sql = match scope {
         Scope::Workspace => "SELECT workspace_id, role FROM workspace_members WHERE workspace_id = $1 AND user_id = $2",
         Scope::Project => {

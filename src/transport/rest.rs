@@ -16,10 +16,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     api::{
-        Answer, Api, Caller, Method, Operation, openapi,
+        Answer, Api, Caller, Identity, Method, Operation, openapi,
         problem::{self, Problem},
     },
-    domain::{ids::UserId, permission::Permission},
+    domain::permission::Permission,
 };
 
 use super::{
@@ -115,10 +115,10 @@ async fn read(
     body: Body,
     trace: &str,
 ) -> Result<(Caller, Value), Problem> {
-    let user = match route.public {
+    let identity = match route.public {
         true => None,
-        false => match user_of(&parts.headers, api) {
-            Ok(user) => Some(user),
+        false => match identity_of(&parts.headers, api).await {
+            Ok(identity) => Some(identity),
             Err(problem) => {
                 // A stranger's body is kept nowhere.
                 let _ = tokio::time::timeout(BODY_TIMEOUT, collect(body, 0)).await;
@@ -150,17 +150,15 @@ async fn read(
         }
         fields.insert(name.to_owned(), value);
     }
-    Ok((Caller { user, key, trace: trace.to_owned() }, Value::Object(fields)))
+    Ok((Caller { identity, key, trace: trace.to_owned(), address: None }, Value::Object(fields)))
 }
 
-/// Returns whose token it is.
-fn user_of(headers: &HeaderMap, api: &Api) -> Result<UserId, Problem> {
+/// Finds out whose token it is.
+pub(super) async fn identity_of(headers: &HeaderMap, api: &Api) -> Result<Identity, Problem> {
     let value = headers.get(header::AUTHORIZATION);
     let value = value.ok_or_else(|| Problem::new(problem::UNAUTHENTICATED, "a valid token is needed"))?;
     let token = value.to_str().ok().and_then(|text| text.strip_prefix("Bearer ").or(text.strip_prefix("bearer ")));
-    let now = api.services().context().clock.now();
-    let user = token.and_then(|token| api.services().keys.check(token.trim(), now)).map(|(user, _)| user);
-    user.ok_or_else(|| Problem::new(problem::UNAUTHENTICATED, "the token is not, or no longer, good"))
+    api.identify(token.unwrap_or_default()).await
 }
 
 /// Reads a body; nothing when it is longer than it may be. Much of the rest is read and dropped, since a client that is

@@ -10,7 +10,6 @@ use axum::{
     },
     http::{HeaderMap, Response},
 };
-use chrono::{DateTime, Utc};
 use futures::{FutureExt, SinkExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::Instant};
@@ -18,10 +17,10 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::{
     actors::client::{ClientHandle, Outgoing, Refusal, SUBSCRIPTIONS_MAX, Wanted},
     api::{
-        Caller,
+        Caller, Identity,
         problem::{self, Problem},
     },
-    domain::ids::{Subject, UserId, WorkspaceId},
+    domain::ids::{Subject, WorkspaceId},
 };
 
 use super::{
@@ -94,8 +93,7 @@ fn close(code: u16, reason: &'static str) -> Close {
 
 struct Session {
     doors: Doors,
-    user: UserId,
-    until: DateTime<Utc>,
+    identity: Identity,
     client: ClientHandle,
     outbox: mpsc::Receiver<Outgoing>,
     /// Calls under way, and answers that wait; some end without one.
@@ -117,15 +115,14 @@ async fn greet(doors: &Doors, socket: &mut WebSocket) -> Result<Session, Close> 
         _ => return Err(silent()),
     };
     let context = doors.api.services().context().clone();
-    let good = doors.api.services().keys.check(&token, context.clock.now());
-    let (user, until) = good.ok_or_else(|| close(NOT_AUTHENTICATED, "the token is not, or no longer, good"))?;
-    let started = ClientHandle::start(context.clone(), user).await;
+    let identity = identify(doors, &token).await?;
+    let started = ClientHandle::start(context.clone(), identity.principal).await;
     let (client, outbox) = started.map_err(|_| close(GOING_AWAY, "the node is stopping"))?;
     // From here on the session ends the client, also where the welcome does not get through.
-    let session = Session { doors: doors.clone(), user, until, client, outbox, calls: FuturesUnordered::new() };
+    let session = Session { doors: doors.clone(), identity, client, outbox, calls: FuturesUnordered::new() };
     let connection: uuid::Uuid = context.clock.id();
     let welcome = json!({
-        "t": "welcome", "connection": connection, "user": user, "heartbeat_ms": HEARTBEAT.as_millis() as u64,
+        "t": "welcome", "connection": connection, "user": session.identity.principal.id(), "heartbeat_ms": HEARTBEAT.as_millis() as u64,
         "limits": {
             "frame_bytes": BYTES_MAX, "subscriptions": SUBSCRIPTIONS_MAX, "calls": CALLS_MAX, "topics": TOPICS_MAX,
         },
@@ -133,6 +130,16 @@ async fn greet(doors: &Doors, socket: &mut WebSocket) -> Result<Session, Close> 
     });
     write(socket, &welcome.to_string()).await?;
     Ok(session)
+}
+
+async fn identify(doors: &Doors, token: &str) -> Result<Identity, Close> {
+    let identified = tokio::time::timeout(HELLO_TIMEOUT, doors.api.identify(token)).await;
+    match identified {
+        Ok(Ok(identity)) => Ok(identity),
+        Ok(Err(problem)) if problem.retryable => Err(close(GOING_AWAY, "who calls cannot be found out right now")),
+        Ok(Err(_)) => Err(close(NOT_AUTHENTICATED, "the token is not, or no longer, good")),
+        Err(_) => Err(close(GOING_AWAY, "who calls cannot be found out right now")),
+    }
 }
 
 async fn write(socket: &mut WebSocket, text: &str) -> Result<(), Close> {
@@ -186,7 +193,7 @@ impl Session {
     }
 
     fn must_be_good(&self) -> Result<(), Close> {
-        if self.doors.api.services().context().clock.now() < self.until {
+        if self.identity.lasts(self.doors.api.services().context().clock.now()) {
             return Ok(());
         }
         Err(close(NOT_AUTHENTICATED, "the token has ended: send `auth` with a fresh one in time"))
@@ -276,21 +283,22 @@ impl Session {
                 self.answer(json!({"t": "ok", "id": id, "data": null}));
             }
             Frame::Auth { id, token } => {
-                let services = self.doors.api.services();
-                match services.keys.check(&token, services.context().clock.now()) {
-                    Some((user, until)) if user == self.user => {
-                        self.until = until;
-                        self.answer(json!({"t": "ok", "id": id, "data": null}));
-                    }
-                    _ => return Err(close(NOT_AUTHENTICATED, "the token is not good, or another person's")),
+                let identity = identify(&self.doors, &token).await?;
+                if identity.principal != self.identity.principal {
+                    return Err(close(NOT_AUTHENTICATED, "the token is another one's"));
                 }
+                self.identity = identity;
+                self.answer(json!({"t": "ok", "id": id, "data": null}));
             }
             Frame::Presence { workspace, status } => {
                 let (topic, data) = (Subject::Workspace(workspace), json!({"status": status}));
-                self.doors.api.signal(self.user, workspace, topic, "user:presence", data).await;
+                self.doors.api.signal(self.identity.principal, workspace, topic, "user:presence", data).await;
             }
             Frame::Typing { workspace, topic, on } => {
-                self.doors.api.signal(self.user, workspace, topic, "user:typing", json!({"on": on})).await;
+                self.doors
+                    .api
+                    .signal(self.identity.principal, workspace, topic, "user:typing", json!({"on": on}))
+                    .await;
             }
         }
         Ok(())
@@ -303,7 +311,7 @@ impl Session {
         }
         let api = self.doors.api.clone();
         let trace = api.services().context().clock.id::<uuid::Uuid>().simple().to_string();
-        let caller = Caller { user: Some(self.user), key, trace };
+        let caller = Caller { identity: Some(self.identity.clone()), key, trace, address: None };
         let call = async move {
             match api.call(&op, caller, input).await {
                 Ok(answer) => {

@@ -213,8 +213,8 @@ async fn every_operation_leaves_a_span_and_a_metric() {
     let watching = tracing::subscriber::set_default(tracing_subscriber::registry().with(spans.clone()));
     let table = table();
     for operation in table.operations() {
-        let user = world.person.id.parse().ok();
-        let caller = Caller { user, key: None, trace: "0".repeat(32) };
+        let identity = node.node.api().identify(&world.person.token).await.ok();
+        let caller = Caller { identity, trace: "0".repeat(32), ..Caller::default() };
         // Whether it succeeds does not matter.
         let _ = node.node.api().call(operation.name, caller, world.input(operation).into()).await;
     }
