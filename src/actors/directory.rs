@@ -42,6 +42,11 @@ impl Directory {
         answer.map_err(CommandError::Unavailable)
     }
 
+    /// Returns a workspace that is in memory already.
+    pub fn active(&self, id: WorkspaceId) -> Option<WorkspaceHandle> {
+        self.active.get(&id).map(|known| known.clone())
+    }
+
     /// Starts every workspace that has work open, so that runs are picked up without anybody asking.
     pub async fn pick_up(&self) -> Result<usize, sqlx::Error> {
         let open = queries::workspaces_with_open_work(&self.context.pool).await?;

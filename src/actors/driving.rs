@@ -1,12 +1,12 @@
 //! Between a driver and the actor of its run: carries reports one way, what people decided the other, and finds in the
 //! log what was answered in an earlier life.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use ractor::ActorRef;
+use ractor::{ActorProcessingErr, ActorRef};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
@@ -14,19 +14,28 @@ use crate::{
     domain::{
         event::{Event, TaskEvent},
         failure::FailureClass,
-        ids::{InterruptId, Subject, UserId},
+        ids::{AttemptId, InstanceId, InterruptId, Subject, UserId},
+        model::Model,
+        rejection::Rejection,
         task::SessionState,
-        workspace::Running,
+        workspace::{Runner, Running},
     },
-    persistence::log,
+    persistence::{log, secrets::Credentials},
 };
 
-use super::{run::RunMessage, workspace::WorkspaceHandle};
+use super::{
+    request::{CommandError, Receipt},
+    run::RunMessage,
+    workspace::WorkspaceHandle,
+};
 
 /// Reports of a driver that may wait; then the driver waits.
 const REPORTS_MAX: usize = 64;
 /// What people decided that may wait for the driver.
 const CONTROLS_MAX: usize = 16;
+
+/// How long a report may wait for a workspace that is unavailable; then the actor starts anew.
+const REPORT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Puts together what the agent is asked to do.
 pub(super) fn assignment(handle: &WorkspaceHandle, running: &Running, session: &SessionState) -> Assignment {
@@ -45,6 +54,25 @@ pub(super) fn assignment(handle: &WorkspaceHandle, running: &Running, session: &
         on_behalf_of: session.delegator.user().unwrap_or(UserId(uuid::Uuid::nil())),
         prompt,
     }
+}
+
+/// Says where an instance is and how to talk to it.
+pub(super) fn endpoint(instance: InstanceId, runner: &Runner, credentials: Credentials) -> Endpoint {
+    Endpoint {
+        instance,
+        url: runner.url.clone(),
+        credentials,
+        model: runner.model.clone(),
+        turns_max: runner.turns_max,
+    }
+}
+
+/// Returns what an earlier life of an attempt's driver left behind.
+pub(super) async fn bookmark(handle: &WorkspaceHandle, attempt: AttemptId) -> Result<Bookmark, log::Error> {
+    Ok(match handle.peek(Subject::Session(attempt)).await? {
+        Some(Model::Session(_, session)) => Bookmark { remote: session.remote, cursor: session.cursor },
+        _ => Bookmark::default(),
+    })
 }
 
 /// Starts a driver. Dropping the first handle stops watching, the second tells it what people decided.
@@ -113,4 +141,35 @@ pub(super) async fn answer_in_the_log(
         }
     }
     Ok(found.map(|interrupt| (interrupt, answers.remove(&interrupt))))
+}
+
+/// Whether the actor is still needed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Standing {
+    /// The attempt holds its delegation.
+    Holds,
+    /// Nobody wants to hear more of it.
+    Over,
+}
+
+/// Asks until the workspace has an answer, however long it needs to come back.
+pub(super) async fn patiently<F>(ask: impl Fn() -> F) -> Result<Standing, ActorProcessingErr>
+where
+    F: Future<Output = Result<Receipt, CommandError>>,
+{
+    let deadline = Instant::now() + REPORT_PATIENCE;
+    loop {
+        match ask().await {
+            Ok(_) => return Ok(Standing::Holds),
+            Err(CommandError::Rejected(Rejection::Fenced | Rejection::NotFound(_))) => return Ok(Standing::Over),
+            Err(error @ CommandError::Rejected(_)) => {
+                tracing::warn!(%error, "a report was refused");
+                return Ok(Standing::Holds);
+            }
+            Err(CommandError::Overloaded | CommandError::Unavailable(_)) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }

@@ -18,6 +18,7 @@ mod driving;
 mod entity;
 pub mod feed;
 mod probe;
+mod reconcile;
 pub mod request;
 mod run;
 mod subscription;
@@ -28,4 +29,5 @@ mod writer;
 
 pub use context::Context;
 pub use directory::Directory;
+pub use reconcile::{Found, Reconciled};
 pub use workspace::WorkspaceHandle;

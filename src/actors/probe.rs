@@ -6,22 +6,27 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_cluster::RactorMessage;
 
 use crate::{
-    agents::Endpoint,
+    agents::{Failure, Health},
     domain::{
         agent::AgentCommand,
-        ids::{InstanceId, Subject},
+        ids::{AgentId, InstanceId, Subject},
         model::Command,
         principal::{Principal, Service},
         workspace::Runner,
     },
 };
 
-use super::{context::runtime_name, workspace::WorkspaceHandle};
+use super::{
+    context::runtime_name,
+    driving,
+    request::{CommandError, Meta, Receipt},
+    workspace::WorkspaceHandle,
+};
 
 /// Between two questions to an instance that answers.
 const EVERY: Duration = Duration::from_secs(5);
 /// Between two questions to one that did not.
-const EVERY_WHILE_SILENT: Duration = Duration::from_secs(1);
+pub(super) const EVERY_WHILE_SILENT: Duration = Duration::from_secs(1);
 /// An instance counts as dead after this many questions without an answer.
 const MISSES_MAX: u32 = 2;
 
@@ -80,40 +85,50 @@ impl Actor for Probe {
 }
 
 impl ProbeState {
-    #[tracing::instrument(name = "actors.probe.ask", skip_all, fields(instance = %self.instance))]
     async fn ask(&mut self) {
-        let context = &self.handle.context;
-        let Some(runtime) = context.runtime(self.runner.runtime) else { return };
-        let credentials = context.vault.open(&context.pool, self.instance).await.unwrap_or_default();
-        let endpoint = Endpoint {
-            instance: self.instance,
-            url: self.runner.url.clone(),
-            credentials,
-            model: self.runner.model.clone(),
-            turns_max: self.runner.turns_max,
-        };
-        let health = runtime.probe(&endpoint).await;
-        let (healthy, boot, cause) = match health {
-            Ok(health) => {
-                self.misses = 0;
-                (true, health.boot, None)
-            }
-            Err(failure) => {
-                self.misses += 1;
-                (false, None, Some(failure.message))
-            }
-        };
-        let name = runtime_name(self.runner.runtime);
-        let outcome = if healthy { "ok" } else { "failed" };
-        metrics::counter!("link_probes_total", "runtime" => name, "outcome" => outcome).increment(1);
-        if !healthy && self.misses < MISSES_MAX {
+        let Some(health) = ask(&self.handle, self.instance, &self.runner).await else { return };
+        self.misses = if health.is_ok() { 0 } else { self.misses + 1 };
+        if health.is_err() && self.misses < MISSES_MAX {
             return;
         }
-        let command = AgentCommand::Probed { instance: self.instance, healthy, boot, cause };
-        let meta = self.handle.meta(Principal::Service(Service::Probe), None);
-        let subject = Subject::Agent(self.runner.agent);
-        if let Err(error) = self.handle.execute(subject, Command::Agent(command), meta).await {
+        if let Err(error) = record(&self.handle, self.instance, self.runner.agent, &health, None).await {
             tracing::debug!(%error, "probe result not recorded; the next one will be");
         }
     }
+}
+
+/// Asks an instance once whether it lives; nothing when this node cannot drive its runtime.
+#[tracing::instrument(name = "actors.probe.ask", skip_all, fields(%instance))]
+pub(super) async fn ask(
+    handle: &WorkspaceHandle,
+    instance: InstanceId,
+    runner: &Runner,
+) -> Option<Result<Health, Failure>> {
+    let context = &handle.context;
+    let runtime = context.runtime(runner.runtime)?;
+    let credentials = context.vault.open(&context.pool, instance).await.unwrap_or_default();
+    let endpoint = driving::endpoint(instance, runner, credentials);
+    let health = runtime.probe(&endpoint).await;
+    handle.members.asked.insert(instance, context.clock.now());
+    let outcome = if health.is_ok() { "ok" } else { "failed" };
+    let name = runtime_name(runner.runtime);
+    metrics::counter!("link_probes_total", "runtime" => name, "outcome" => outcome).increment(1);
+    Some(health)
+}
+
+/// Writes down what an instance answered, where it differs from what it answered before.
+pub(super) async fn record(
+    handle: &WorkspaceHandle,
+    instance: InstanceId,
+    agent: AgentId,
+    health: &Result<Health, Failure>,
+    on_behalf_of: Option<Principal>,
+) -> Result<Receipt, CommandError> {
+    let (healthy, boot, cause) = match health {
+        Ok(health) => (true, health.boot.clone(), None),
+        Err(failure) => (false, None, Some(failure.message.clone())),
+    };
+    let command = Command::Agent(AgentCommand::Probed { instance, healthy, boot, cause });
+    let meta = Meta { on_behalf_of, ..handle.meta(Principal::Service(Service::Probe), None) };
+    handle.execute(Subject::Agent(agent), command, meta).await
 }

@@ -11,14 +11,13 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    agents::{self, Activity, Bookmark, Control, Endpoint, Failure, Outcome},
+    agents::{self, Activity, Control, Failure, Outcome},
     domain::{
         event::{ArtifactName, Event, TaskEvent},
         failure::FailureClass,
         ids::{InterruptId, Subject},
         model::{Command, Model},
         principal::Principal,
-        rejection::Rejection,
         run::Usage,
         session::SessionCommand,
         task::{Report, SessionState},
@@ -29,16 +28,13 @@ use crate::{
 };
 
 use super::{
-    driving::{self, answer_in_the_log},
+    driving::{self, Standing, answer_in_the_log, patiently},
     feed::Committed,
-    request::{CommandError, Receipt},
     workspace::WorkspaceHandle,
 };
 
 /// How long a stopped agent may take; then the attempt ends without it.
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
-/// How long a report may wait for a workspace that is unavailable; then the actor starts anew.
-const REPORT_PATIENCE: Duration = Duration::from_secs(30);
 /// Progress that comes faster than this is dropped, unless the phase changed.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
@@ -51,6 +47,9 @@ pub(super) enum RunMessage {
     Reported(agents::Report, RpcReplyPort<()>),
     /// The run is over.
     Ended(Result<Outcome, Failure>),
+    /// Leave the driver and start another one, which asks the instance what became of the run. The reply is kept until
+    /// this actor ends, and with it the attempt.
+    LookAgain(RpcReplyPort<()>),
     /// Something was decided about the task.
     Decided(Arc<Committed>),
     /// The agent did not stop in time.
@@ -77,6 +76,8 @@ pub(super) struct RunState {
     stopping: Stopping,
     last_progress: Option<(Instant, String)>,
     output_length: usize,
+    /// Who waits for this actor's end.
+    waiting: Vec<RpcReplyPort<()>>,
 }
 
 /// Whether, and why, the run has to end.
@@ -118,6 +119,7 @@ impl Actor for Run {
             stopping: Stopping::No,
             last_progress: None,
             output_length: 0,
+            waiting: vec![],
         })
     }
 
@@ -137,6 +139,7 @@ impl Actor for Run {
                 standing
             }
             RunMessage::Ended(result) => state.ended(result).await?,
+            RunMessage::LookAgain(reply) => state.look_again(&myself, reply).await?,
             RunMessage::Decided(event) => state.decided(&myself, &event).await?,
             RunMessage::GraceOver => state.ended(Ok(Outcome::Cancelled)).await?,
         };
@@ -145,13 +148,6 @@ impl Actor for Run {
         }
         Ok(())
     }
-}
-
-/// Whether the actor is still needed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Standing {
-    Holds,
-    Over,
 }
 
 impl RunState {
@@ -174,22 +170,28 @@ impl RunState {
             Err(secrets::Error::Database(error)) => return Err(error.into()),
             Err(error) => return self.failed(FailureClass::Misconfigured, &error.to_string()).await,
         };
-        let bookmark = match self.handle.peek(Subject::Session(self.running.attempt)).await? {
-            Some(Model::Session(_, session)) => Bookmark { remote: session.remote, cursor: session.cursor },
-            _ => Bookmark::default(),
-        };
-        let endpoint = Endpoint {
-            instance: self.running.instance,
-            url: runner.url,
-            credentials,
-            model: runner.model,
-            turns_max: runner.turns_max,
-        };
+        let bookmark = driving::bookmark(&self.handle, self.running.attempt).await?;
+        let endpoint = driving::endpoint(self.running.instance, &runner, credentials);
         let work = driving::assignment(&self.handle, &self.running, &session);
         let (driver, control) = driving::start(runtime, endpoint, work, bookmark, myself.clone());
         self.driver = Some(driver);
         self.control = Some(control);
         self.deliver_what_waited(myself, &session).await
+    }
+
+    async fn look_again(
+        &mut self,
+        myself: &ActorRef<RunMessage>,
+        reply: RpcReplyPort<()>,
+    ) -> Result<Standing, ActorProcessingErr> {
+        self.waiting.retain(|waiting| !waiting.is_closed());
+        self.waiting.push(reply);
+        // A run that is being stopped ends by itself, soon.
+        if self.stopping != Stopping::No {
+            return Ok(Standing::Holds);
+        }
+        self.output_length = 0;
+        self.start(myself).await
     }
 
     async fn deliver_what_waited(
@@ -360,27 +362,5 @@ impl RunState {
     async fn commit(&self, id: Option<String>, report: Report) -> Result<Standing, ActorProcessingErr> {
         let key = id.map(|id| format!("attempt:{}:{id}", self.running.attempt));
         patiently(|| self.handle.report(&self.running, key.clone(), report.clone())).await
-    }
-}
-
-/// Asks until the workspace has an answer, however long it needs to come back.
-async fn patiently<F>(ask: impl Fn() -> F) -> Result<Standing, ActorProcessingErr>
-where
-    F: Future<Output = Result<Receipt, CommandError>>,
-{
-    let deadline = Instant::now() + REPORT_PATIENCE;
-    loop {
-        match ask().await {
-            Ok(_) => return Ok(Standing::Holds),
-            Err(CommandError::Rejected(Rejection::Fenced | Rejection::NotFound(_))) => return Ok(Standing::Over),
-            Err(error @ CommandError::Rejected(_)) => {
-                tracing::warn!(%error, "a report was refused");
-                return Ok(Standing::Holds);
-            }
-            Err(CommandError::Overloaded | CommandError::Unavailable(_)) if Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            Err(error) => return Err(error.into()),
-        }
     }
 }

@@ -83,6 +83,7 @@ pub(super) async fn spawn(
         conductor: OnceLock::new(),
         entities: DashMap::new(),
         runs: DashMap::new(),
+        asked: DashMap::new(),
     });
     let arguments = (context.clone(), id, members.clone());
     let (supervisor, _) = Actor::spawn_linked(None, Supervisor, arguments, directory).await?;
@@ -224,10 +225,12 @@ impl SupervisorState {
         myself: &ActorRef<SupervisorMessage>,
         wanted: Vec<(InstanceId, Runner)>,
     ) -> Result<(), ActorProcessingErr> {
+        let asked = &self.handle.members.asked;
         self.probes.retain(|id, actor| {
             let keep = wanted.iter().any(|(wanted, _)| wanted == id);
             if !keep {
                 actor.stop(Some("the instance was removed".into()));
+                asked.remove(id);
             }
             keep
         });

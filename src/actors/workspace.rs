@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use dashmap::DashMap;
 use ractor::{ActorId, ActorRef};
 use tokio::sync::{mpsc::error::TrySendError, oneshot};
@@ -41,6 +42,8 @@ pub(super) struct Members {
     pub conductor: OnceLock<ActorRef<ConductorMessage>>,
     pub entities: DashMap<Subject, EntityHandle>,
     pub runs: DashMap<TaskId, Vec<(AttemptId, ActorRef<RunMessage>)>>,
+    /// When each instance was last asked whether it lives.
+    pub asked: DashMap<InstanceId, DateTime<Utc>>,
 }
 
 impl Members {
@@ -76,7 +79,13 @@ impl Members {
 
     /// Tells whether an attempt has its actor.
     pub fn has_run(&self, task: TaskId, attempt: AttemptId) -> bool {
-        self.runs.get(&task).is_some_and(|runs| runs.iter().any(|(id, _)| *id == attempt))
+        self.run(task, attempt).is_some()
+    }
+
+    /// Returns the actor of an attempt.
+    pub fn run(&self, task: TaskId, attempt: AttemptId) -> Option<ActorRef<RunMessage>> {
+        let runs = self.runs.get(&task)?;
+        runs.iter().find(|(id, _)| *id == attempt).map(|(_, actor)| actor.clone())
     }
 }
 

@@ -202,6 +202,19 @@ pub struct Health {
     pub busy: Option<u32>,
 }
 
+/// What an instance says became of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fate {
+    /// It works on it.
+    Running,
+    /// It is over, and this is how.
+    Ended(Result<Outcome, Failure>),
+    /// It had the work and has it no longer.
+    Missing(Failure),
+    /// It never had the work; the submission may still be on its way.
+    NotStarted,
+}
+
 /// A way to run agents. Dropping the future of [`AgentRuntime::run`] stops watching; it does not stop the work.
 pub trait AgentRuntime: Send + Sync {
     /// Asks the instance whether it lives, within a time-out.
@@ -219,4 +232,16 @@ pub trait AgentRuntime: Send + Sync {
         reports: mpsc::Sender<Report>,
         control: mpsc::Receiver<Control>,
     ) -> BoxFuture<'a, Result<Outcome, Failure>>;
+
+    /// Asks the instance what became of an attempt's run, without changing anything there. The error means that it
+    /// could not be asked, and says nothing about the run.
+    fn inspect<'a>(
+        &'a self,
+        _: &'a Endpoint,
+        _: &'a Assignment,
+        _: &'a Bookmark,
+    ) -> BoxFuture<'a, Result<Fate, Failure>> {
+        let why = "agents of this runtime cannot be asked for their runs";
+        Box::pin(std::future::ready(Err(Failure::new(FailureClass::Misconfigured, why))))
+    }
 }

@@ -11,6 +11,7 @@ mod conversations;
 mod delegation;
 mod identity;
 pub mod openapi;
+mod penguin;
 pub mod problem;
 mod projects;
 mod rank;
@@ -36,6 +37,7 @@ pub fn table() -> Table {
         agents::operations(),
         delegation::operations(),
         conversations::operations(),
+        penguin::operations(),
     ];
     Table::new(routers.into_iter().flatten().collect())
 }

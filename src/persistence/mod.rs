@@ -5,6 +5,7 @@ pub mod embedded;
 pub mod leases;
 pub mod log;
 pub mod migrations;
+pub mod penguins;
 pub mod people;
 pub mod projections;
 pub mod queries;

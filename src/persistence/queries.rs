@@ -26,6 +26,8 @@ pub enum Scope {
     Delegation,
     /// An agent.
     Agent,
+    /// An instance of an agent.
+    Instance,
     /// A conversation.
     Conversation,
 }
@@ -55,6 +57,10 @@ pub async fn access(
         }
         Scope::Agent => {
             "SELECT m.workspace_id, m.role FROM agents t JOIN workspace_members m USING (workspace_id)
+             WHERE t.id = $1 AND m.user_id = $2"
+        }
+        Scope::Instance => {
+            "SELECT m.workspace_id, m.role FROM agent_instances t JOIN workspace_members m USING (workspace_id)
              WHERE t.id = $1 AND m.user_id = $2"
         }
         // A direct conversation is found by its participants only.

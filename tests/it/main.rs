@@ -14,6 +14,7 @@ mod penguin_end_to_end;
 mod penguin_lost;
 mod penguin_real;
 mod penguin_recordings;
+mod penguin_router;
 mod sockets;
 mod sockets_feed;
 mod spine;

@@ -7,6 +7,7 @@
 mod client;
 mod control;
 mod follow;
+mod inspect;
 mod outcome;
 pub mod replay;
 mod settle;
@@ -25,7 +26,7 @@ use tracing::{Instrument, info_span};
 
 use self::client::Client;
 use crate::{
-    agents::{AgentRuntime, Assignment, Bookmark, Control, Endpoint, Failure, Health, Outcome, Report},
+    agents::{AgentRuntime, Assignment, Bookmark, Control, Endpoint, Failure, Fate, Health, Outcome, Report},
     domain::failure::FailureClass,
 };
 
@@ -117,5 +118,19 @@ impl AgentRuntime for Penguin {
             follow::Run::new(client, endpoint, work, start, self.pace, turn, reports, control).drive().await
         };
         run.instrument(span).boxed()
+    }
+
+    fn inspect<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        work: &'a Assignment,
+        bookmark: &'a Bookmark,
+    ) -> BoxFuture<'a, Result<Fate, Failure>> {
+        let span = info_span!("agents.penguin.inspect", instance = %endpoint.instance, attempt = %work.attempt);
+        let inspect = async move {
+            let client = Client::new(self.http.clone(), endpoint);
+            inspect::inspect(&client, endpoint, work, bookmark, &self.pace).await
+        };
+        inspect.instrument(span).boxed()
     }
 }

@@ -170,6 +170,6 @@ impl Run<'_> {
 }
 
 /// Penguin writes the totals into the last message when a run ends well.
-fn counted(messages: &[Message]) -> bool {
+pub(super) fn counted(messages: &[Message]) -> bool {
     messages.last().is_some_and(|last| last.info.role == "assistant" && last.info.tokens.input > 0)
 }

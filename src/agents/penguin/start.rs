@@ -159,7 +159,7 @@ pub fn holds(messages: &[Message], request: &str) -> bool {
 }
 
 /// Durable needs Link's key, and a model because Link's authority names one.
-fn mode(endpoint: &Endpoint) -> Mode {
+pub fn mode(endpoint: &Endpoint) -> Mode {
     let key = endpoint.credentials.get("link_key").is_some_and(|key| !key.is_empty());
     if key && endpoint.model.is_some() { Mode::Durable } else { Mode::Plain }
 }
@@ -174,8 +174,13 @@ fn resume_from(cursor: Option<&Value>, remote: &Remote) -> String {
 }
 
 /// One name for the session, the request and the agent: `link-` and the attempt.
-fn request_id(work: &Assignment) -> String {
+pub fn request_id(work: &Assignment) -> String {
     format!("link-{}", work.attempt.0.simple())
+}
+
+/// The title of the session that is prepared for an attempt.
+pub fn title(work: &Assignment) -> String {
+    format!("Link attempt {}", work.attempt)
 }
 
 async fn durable(
@@ -234,7 +239,7 @@ async fn plain(
         boot: boot.map(str::to_owned),
     };
     let start = |session, step| Start { remote: place(session), step, after: None };
-    let title = format!("Link attempt {}", work.attempt);
+    let title = title(work);
     let mut prepared = client.sessions_titled(&title).await?;
     prepared.sort_by(|a, b| a.id.cmp(&b.id));
     if prepared.is_empty() {
@@ -277,6 +282,7 @@ pub fn restarted() -> Failure {
     Failure::new(FailureClass::InstanceLost, "the instance restarted and dropped the run")
 }
 
-fn gone() -> Failure {
+/// The instance forgot the run.
+pub fn gone() -> Failure {
     Failure::new(FailureClass::SessionNotFound, "the instance no longer knows the run")
 }

@@ -87,6 +87,9 @@ impl World {
         if operation.name == "workspaces.add_member" {
             input.insert("user_id".into(), self.good("user_id"));
         }
+        if operation.name == "penguin.reconcile" {
+            input.insert("delegation_id".into(), self.good("delegation_id"));
+        }
         input
     }
 }

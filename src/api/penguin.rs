@@ -1,0 +1,257 @@
+//! `penguin`: the Penguin servers of a workspace, whether they live, and what became of what they were given.
+
+use futures::future::try_join_all;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    actors::{Found, WorkspaceHandle},
+    domain::{
+        agent::RuntimeKind,
+        ids::{AttemptId, DelegationId, InstanceId, TaskId, WorkspaceId},
+        permission::Permission as P,
+        principal::Principal,
+        workspace::{Runner, Running},
+    },
+    persistence::{
+        penguins::{self, AttemptRow, Attempts, PenguinView},
+        queries::{self, Listed, Scope},
+        views::DelegationView,
+    },
+};
+
+use super::{
+    call::Call,
+    problem::Problem,
+    table::{Method, Operation},
+    workspaces::{ListIn, Page, page},
+};
+
+const SCOPE: (Scope, &str) = (Scope::Instance, "instance_id");
+const IN_WORKSPACE: (Scope, &str) = (Scope::Workspace, "workspace_id");
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::query("penguin.instances", "/workspaces/{workspace_id}/penguin/instances", instances)
+            .needs(P::Read, IN_WORKSPACE)
+            .doc("Lists the Penguin servers of a workspace with their health, boot and slots in use."),
+        Operation::mutation("penguin.probe", Method::Post, "/penguin/instances/{instance_id}/probe", probe)
+            .needs(P::ManageAgents, SCOPE)
+            .doc("Asks a Penguin server now whether it lives, and writes the answer down."),
+        Operation::mutation(
+            "penguin.reconcile",
+            Method::Post,
+            "/workspaces/{workspace_id}/penguin/reconcile",
+            reconcile,
+        )
+        .needs(P::ManageAgents, IN_WORKSPACE)
+        .doc(
+            "Asks the Penguin what became of an attempt, of a delegation's newest attempt or of everything that runs \
+             on an instance, and brings Link's state in line.",
+        ),
+    ]
+}
+
+async fn instances(call: Call, input: ListIn) -> Result<Page<PenguinView>, Problem> {
+    let rows = input.limit.rows()?;
+    let mut items = penguins::instances(call.pool(), input.workspace_id, input.cursor, rows + 1).await?;
+    if let Some(workspace) = call.services.directory.active(input.workspace_id) {
+        items.iter_mut().for_each(|item| item.asked_at = workspace.asked_at(item.id));
+    }
+    Ok(page(items, rows, |row| row.id.0))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Probe {
+    instance_id: InstanceId,
+}
+
+/// What a Penguin server answered.
+#[derive(Serialize, JsonSchema)]
+struct Probed {
+    instance_id: InstanceId,
+    /// Whether it answered.
+    healthy: bool,
+    /// Changes when the server restarts.
+    boot: Option<String>,
+    /// The server's version, where it tells.
+    version: Option<String>,
+    /// Sessions that are busy there, where it tells.
+    busy: Option<u32>,
+    /// Why it is not healthy.
+    cause: Option<String>,
+}
+
+async fn probe(call: Call, input: Probe) -> Result<Probed, Problem> {
+    let workspace = call.workspace()?;
+    let runner = runner(&call, workspace, input.instance_id).await?.ok_or_else(no_penguin)?;
+    let handle = call.services.directory.workspace(workspace).await?;
+    let by = Principal::User(call.user()?);
+    let health = handle.probe(input.instance_id, &runner, by).await?;
+    let (healthy, cause) = (health.is_ok(), health.as_ref().err().map(|failure| failure.message.clone()));
+    let health = health.ok();
+    let (boot, version, busy) = health.map_or((None, None, None), |health| (health.boot, health.version, health.busy));
+    Ok(Probed { instance_id: input.instance_id, healthy, boot, version, busy, cause })
+}
+
+fn no_penguin() -> Problem {
+    Problem::field("instance_id", "is no Penguin server")
+}
+
+async fn runner(call: &Call, workspace: WorkspaceId, id: InstanceId) -> Result<Option<Runner>, Problem> {
+    let found = penguins::instance(call.pool(), workspace, id).await?;
+    Ok(found.map(|found| Runner {
+        agent: found.agent_id,
+        runtime: RuntimeKind::Penguin,
+        url: found.url,
+        model: found.model,
+        slots: found.slots,
+        turns_max: found.turns_max,
+        healthy: found.healthy,
+    }))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Reconcile {
+    workspace_id: WorkspaceId,
+    /// One attempt; or `delegation_id` or `instance_id`.
+    attempt_id: Option<AttemptId>,
+    /// The newest attempt of a delegation.
+    delegation_id: Option<DelegationId>,
+    /// Everything that runs on an instance.
+    instance_id: Option<InstanceId>,
+}
+
+/// What a Penguin says became of an attempt.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Fate {
+    /// It works on it.
+    Running,
+    /// It has a result.
+    Finished,
+    /// It ended without a result.
+    Failed,
+    /// It had the work and has it no longer.
+    Missing,
+    /// It does not have the work yet.
+    NotStarted,
+    /// It could not be asked: nothing is known.
+    Unreachable,
+    /// The attempt was over already; the Penguin was not asked.
+    Over,
+}
+
+impl From<Found> for Fate {
+    fn from(found: Found) -> Self {
+        match found {
+            Found::Running => Self::Running,
+            Found::Finished => Self::Finished,
+            Found::Failed => Self::Failed,
+            Found::Missing => Self::Missing,
+            Found::NotStarted => Self::NotStarted,
+            Found::Unreachable => Self::Unreachable,
+            Found::Over => Self::Over,
+        }
+    }
+}
+
+/// One attempt, as it was found and as it is now.
+#[derive(Serialize, JsonSchema)]
+struct Attempt {
+    attempt_id: AttemptId,
+    delegation_id: DelegationId,
+    task_id: TaskId,
+    instance_id: InstanceId,
+    /// What the Penguin says.
+    found: Fate,
+    /// In words.
+    detail: String,
+    /// The attempt's status before the question.
+    before: String,
+    /// The attempt's status now.
+    status: String,
+}
+
+/// What became of attempts.
+#[derive(Serialize, JsonSchema)]
+struct Reconciliation {
+    items: Vec<Attempt>,
+}
+
+async fn reconcile(call: Call, input: Reconcile) -> Result<Reconciliation, Problem> {
+    let workspace = input.workspace_id;
+    let which = match (input.attempt_id, input.delegation_id, input.instance_id) {
+        (Some(id), None, None) => Attempts::One(id),
+        (None, Some(id), None) => Attempts::Of(id),
+        (None, None, Some(id)) => Attempts::On(id),
+        _ => {
+            return Err(Problem::field(
+                "attempt_id",
+                "exactly one of attempt_id, delegation_id and instance_id is needed",
+            ));
+        }
+    };
+    let found = penguins::attempts(call.pool(), workspace, which).await?;
+    if found.is_empty() {
+        must_exist(&call, workspace, which).await?;
+    }
+    let handle = call.services.directory.workspace(workspace).await?;
+    let items = try_join_all(found.into_iter().map(|row| settle(&call, &handle, workspace, row))).await?;
+    Ok(Reconciliation { items })
+}
+
+/// Nothing found is fine for a delegation without an attempt and an instance without work.
+async fn must_exist(call: &Call, workspace: WorkspaceId, which: Attempts) -> Result<(), Problem> {
+    match which {
+        Attempts::One(_) => Err(Problem::not_found("attempt")),
+        Attempts::Of(id) => {
+            let known: Option<DelegationView> = queries::get(call.pool(), Listed::Delegations, id.0).await?;
+            known
+                .filter(|known| known.workspace_id == workspace)
+                .map(drop)
+                .ok_or_else(|| Problem::not_found("delegation"))
+        }
+        Attempts::On(id) => {
+            let known = penguins::instance(call.pool(), workspace, id).await?;
+            known.map(drop).ok_or_else(|| Problem::not_found("instance"))
+        }
+    }
+}
+
+async fn settle(
+    call: &Call,
+    handle: &WorkspaceHandle,
+    workspace: WorkspaceId,
+    row: AttemptRow,
+) -> Result<Attempt, Problem> {
+    let running = Running {
+        attempt: row.id,
+        task: row.task_id,
+        delegation: row.delegation_id,
+        agent: row.agent_id,
+        instance: row.instance_id,
+        fence: row.fence,
+    };
+    let (found, detail) = match runner(call, workspace, row.instance_id).await? {
+        Some(runner) => {
+            let reconciled = handle.reconcile(&running, &runner).await?;
+            (reconciled.found.into(), reconciled.detail)
+        }
+        None => (Fate::Unreachable, "the instance was removed".into()),
+    };
+    let now = penguins::attempts(call.pool(), workspace, Attempts::One(row.id)).await?.pop();
+    let status = now.map_or_else(|| row.status.clone(), |now| now.status);
+    Ok(Attempt {
+        attempt_id: row.id,
+        delegation_id: row.delegation_id,
+        task_id: row.task_id,
+        instance_id: row.instance_id,
+        found,
+        detail,
+        before: row.status,
+        status,
+    })
+}
