@@ -2,15 +2,31 @@
 
 use std::{
     fmt,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
+    num::ParseIntError,
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
 /// How long an entity stays in memory unasked, unless set otherwise.
 pub const ENTITY_IDLE: Duration = Duration::from_secs(120);
+/// Calls a second of one caller, unless set otherwise; ten times as many may come at once after a pause.
+pub const RATES: Rates = Rates { reads: 200, writes: 100, credentials: 5 };
+
+/// Calls a second of one caller, by class of operation; 0 means any number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rates {
+    /// Reads, per principal: `LINK_RATE_READS`.
+    pub reads: u32,
+    /// Changes, per principal: `LINK_RATE_WRITES`.
+    pub writes: u32,
+    /// Logins and what else needs no token, per address: `LINK_RATE_CREDENTIALS`.
+    pub credentials: u32,
+}
 
 /// Everything that can be set.
 #[derive(Clone)]
@@ -31,6 +47,12 @@ pub struct Config {
     pub jwt_key: Option<String>,
     /// An entity that was not asked anything for this long leaves the memory: `LINK_ENTITY_IDLE_SECS`.
     pub entity_idle: Duration,
+    /// How much one caller may ask for.
+    pub rates: Rates,
+    /// Proxies whose word is taken for where a request comes from: `LINK_TRUSTED_PROXIES`.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Web origins, other than Link's own, whose pages may call Link: `LINK_CORS_ORIGINS`.
+    pub cors_origins: Vec<String>,
     /// What is logged: `RUST_LOG`.
     pub log: String,
 }
@@ -70,6 +92,11 @@ struct File {
     pg_bin: Option<PathBuf>,
     jwt_key: Option<String>,
     entity_idle_secs: Option<u64>,
+    rate_reads: Option<u32>,
+    rate_writes: Option<u32>,
+    rate_credentials: Option<u32>,
+    trusted_proxies: Option<Vec<String>>,
+    cors_origins: Option<Vec<String>>,
     log: Option<String>,
 }
 
@@ -79,6 +106,11 @@ impl Config {
         Self::read(Path::new("cluster.toml"), &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
+    /// Returns the settings of a node that nobody set anything for.
+    pub fn built_in() -> Self {
+        Self::of(File::default(), &|_| None).expect("the defaults are right")
+    }
+
     fn read(file: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let file = match std::fs::read_to_string(file) {
             Ok(text) => toml::from_str(&text)
@@ -86,6 +118,10 @@ impl Config {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => File::default(),
             Err(error) => return Err(Error::File { path: file.to_owned(), cause: error.to_string() }),
         };
+        Self::of(file, env)
+    }
+
+    fn of(file: File, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let or = |name, file: Option<String>| env(name).or(file);
         let path = |name, file: Option<PathBuf>| env(name).map(PathBuf::from).or(file);
         Ok(Self {
@@ -96,7 +132,18 @@ impl Config {
             data_dir: path("LINK_DATA_DIR", file.data_dir).unwrap_or_else(|| default_data_dir(env)),
             pg_bin: path("LINK_PG_BIN", file.pg_bin),
             jwt_key: or("LINK_JWT_KEY", file.jwt_key),
-            entity_idle: seconds("LINK_ENTITY_IDLE_SECS", env("LINK_ENTITY_IDLE_SECS"), file.entity_idle_secs)?,
+            entity_idle: Duration::from_secs(number(
+                "LINK_ENTITY_IDLE_SECS",
+                env,
+                file.entity_idle_secs.unwrap_or(ENTITY_IDLE.as_secs()),
+            )?),
+            rates: Rates {
+                reads: number("LINK_RATE_READS", env, file.rate_reads.unwrap_or(RATES.reads))?,
+                writes: number("LINK_RATE_WRITES", env, file.rate_writes.unwrap_or(RATES.writes))?,
+                credentials: number("LINK_RATE_CREDENTIALS", env, file.rate_credentials.unwrap_or(RATES.credentials))?,
+            },
+            trusted_proxies: list("LINK_TRUSTED_PROXIES", env, file.trusted_proxies, network)?,
+            cors_origins: list("LINK_CORS_ORIGINS", env, file.cors_origins, origin)?,
             log: or("RUST_LOG", file.log).unwrap_or_else(|| "info".into()),
         })
     }
@@ -115,6 +162,9 @@ impl fmt::Debug for Config {
             .field("pg_bin", &self.pg_bin)
             .field("jwt_key", &masked(&self.jwt_key))
             .field("entity_idle", &self.entity_idle)
+            .field("rates", &self.rates)
+            .field("trusted_proxies", &self.trusted_proxies)
+            .field("cors_origins", &self.cors_origins)
             .field("log", &self.log)
             .finish()
     }
@@ -125,11 +175,39 @@ fn address(name: &'static str, given: Option<String>, default: &str) -> Result<S
     value.parse().map_err(|error: std::net::AddrParseError| Error::Value { name, cause: error.to_string(), value })
 }
 
-fn seconds(name: &'static str, given: Option<String>, file: Option<u64>) -> Result<Duration, Error> {
-    let Some(value) = given else { return Ok(file.map_or(ENTITY_IDLE, Duration::from_secs)) };
-    match value.parse() {
-        Ok(seconds) => Ok(Duration::from_secs(seconds)),
-        Err(error) => Err(Error::Value { name, cause: std::num::ParseIntError::to_string(&error), value }),
+fn number<N>(name: &'static str, env: &dyn Fn(&str) -> Option<String>, otherwise: N) -> Result<N, Error>
+where
+    N: FromStr<Err = ParseIntError>,
+{
+    let Some(value) = env(name) else { return Ok(otherwise) };
+    value.parse().map_err(|error: ParseIntError| Error::Value { name, cause: error.to_string(), value })
+}
+
+/// Reads a list: in the environment its items stand between commas.
+fn list<T>(
+    name: &'static str,
+    env: &dyn Fn(&str) -> Option<String>,
+    file: Option<Vec<String>>,
+    item: fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, Error> {
+    let given = env(name).map(|text| text.split(',').map(str::to_owned).collect()).or(file).unwrap_or_default();
+    let items = given.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
+    items.map(|text| item(text).map_err(|cause| Error::Value { name, value: text.to_owned(), cause })).collect()
+}
+
+/// Reads an address, or a network in CIDR form.
+fn network(text: &str) -> Result<IpNet, String> {
+    let alone = text.parse().map(|address: IpAddr| IpNet::from(address));
+    alone.or_else(|_| text.parse()).map_err(|_| "write an address or a network, as in 10.0.0.0/8".into())
+}
+
+/// Reads a web origin: scheme, host and perhaps a port. A star would let every page of the web in.
+fn origin(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("https://").or(text.strip_prefix("http://")).unwrap_or_default();
+    let well_formed = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b));
+    match well_formed {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("write a web origin without a path, as in https://app.example.org".into()),
     }
 }
 
@@ -161,6 +239,24 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         assert_eq!((config.http_addr.port(), config.node.as_str()), (2, "from-file"));
         assert_eq!(config.cluster_addr.port(), 7071);
+    }
+
+    #[test]
+    fn lists_are_read_and_what_is_no_origin_or_network_is_refused() {
+        let read = |name: &'static str, value: &'static str| {
+            Config::read(Path::new("/nonexistent/cluster.toml"), &|asked| (asked == name).then(|| value.to_owned()))
+        };
+        let config = read("LINK_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8,").unwrap();
+        assert_eq!(config.trusted_proxies.len(), 2);
+        assert_eq!(
+            read("LINK_CORS_ORIGINS", "https://App.example.org").unwrap().cors_origins,
+            ["https://app.example.org"]
+        );
+        for bad in ["*", "app.example.org", "https://a/b", "null"] {
+            assert!(read("LINK_CORS_ORIGINS", bad).is_err(), "{bad}");
+        }
+        assert!(read("LINK_TRUSTED_PROXIES", "everyone").is_err());
+        assert!(read("LINK_RATE_READS", "-1").is_err());
     }
 
     #[test]

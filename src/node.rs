@@ -23,11 +23,12 @@ use crate::{
     agents::AgentRuntime,
     api::{
         Api, Services,
+        limits::{self, Limits},
         tokens::{Keys, Passwords},
     },
     clock::Clock,
     cluster::{ALIVE, HEARTBEAT, Identity, Membership, Standing},
-    config::Config,
+    config::{Config, Rates},
     domain::agent::RuntimeKind,
     persistence::{Pools, embedded, log, migrations, people, secrets::Vault},
     telemetry,
@@ -75,7 +76,9 @@ impl Node {
         let membership = Membership::join(pools.writes.clone(), identity, alive).await?;
         let context = Arc::new(Context::new(pools, clock, membership, vault, runtimes()?, config.entity_idle));
         let (directory, directory_task) = Directory::start(context.clone()).await?;
-        let services = Services { directory: directory.clone(), keys, passwords: Passwords::default() };
+        let Rates { reads, writes, credentials } = config.rates;
+        let limits = Limits::new(limits::Rates { reads, writes, credentials });
+        let services = Services { directory: directory.clone(), keys, passwords: Passwords::default(), limits };
         let api = Api::new(Arc::new(services));
         let (stopping, doomed) = (CancellationToken::new(), CancellationToken::new());
         let sockets = TaskTracker::new();
@@ -83,12 +86,16 @@ impl Node {
             .await
             .with_context(|| format!("listening on {}: choose another LINK_HTTP_ADDR", config.http_addr))?;
         let addr = listener.local_addr()?;
+        let origins: Result<Vec<_>, _> = config.cors_origins.iter().map(|origin| origin.parse()).collect();
+        let origins = origins.context("reading LINK_CORS_ORIGINS")?;
         let doors = Doors {
             api: api.clone(),
             metrics: Arc::new(|| METRICS.as_ref().map(PrometheusHandle::render).unwrap_or_default()),
             stopping: stopping.clone(),
             sockets: sockets.clone(),
             node: config.node.clone(),
+            trusted_proxies: config.trusted_proxies.into(),
+            cors_origins: origins.into(),
         };
         LazyLock::force(&METRICS);
         let http = tokio::spawn(serve(listener, transport::router(doors), stopping.clone()));
@@ -212,7 +219,8 @@ fn runtimes() -> anyhow::Result<BTreeMap<&'static str, Arc<dyn AgentRuntime>>> {
 }
 
 async fn serve(listener: TcpListener, router: axum::Router, stopping: CancellationToken) {
-    let served = axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned()).await;
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned()).await;
     if let Err(error) = served {
         tracing::error!(%error, "the listener failed");
     }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use link::{
     actors::{Context, Directory},
-    config::Config,
+    config::{Config, Rates},
     node::Node,
 };
 use sqlx::PgPool;
@@ -27,12 +27,11 @@ impl BenchNode {
             http_addr: any,
             cluster_addr: any,
             node: "bench".into(),
-            database_url: None,
+            rates: Rates { reads: 0, writes: 0, credentials: 0 },
             data_dir: root.clone(),
             pg_bin: std::env::var_os("LINK_PG_BIN").map(PathBuf::from),
-            jwt_key: None,
-            entity_idle: link::config::ENTITY_IDLE,
             log: std::env::var("RUST_LOG").unwrap_or("warn".into()),
+            ..Config::built_in()
         };
         link::telemetry::logs(&config.log, false);
         let node = Node::start(config).await.expect("a node starts: it needs PostgreSQL");

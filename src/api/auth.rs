@@ -134,11 +134,15 @@ struct Login {
 }
 
 async fn login(call: Call, input: Login) -> Result<LoggedIn, Problem> {
+    let mut attempt = call.services.limits.login(&input.email.0, call.address, call.clock().now())?;
     let person = people::by_email(call.pool(), &input.email.0).await?;
     let hash = person.as_ref().map(|person| person.password_hash.clone());
     let right = call.services.passwords.check(input.password.to_string(), hash).await;
     match person.filter(|_| right) {
-        Some(person) => logged_in(&call, person, call.clock().id()).await,
+        Some(person) => {
+            attempt.forgive();
+            logged_in(&call, person, call.clock().id()).await
+        }
         None => Err(Problem::new(problem::BAD_CREDENTIALS, "no account has this address and this password")),
     }
 }

@@ -1,8 +1,11 @@
 //! One call of one operation, from whichever door.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde_json::Value;
@@ -77,7 +80,12 @@ impl Api {
         };
         let (begun, trace) = (std::time::Instant::now(), caller.trace.clone());
         let span = tracing::info_span!("api.operation", operation = operation.name, trace = %trace);
-        let result = self.run(operation, caller, input).instrument(span).await;
+        let result = async {
+            let _pass = self.services.limits.admit(operation, &caller, self.services.context().clock.now())?;
+            self.run(operation, caller, input).await
+        }
+        .instrument(span)
+        .await;
         let outcome = result.as_ref().map_or_else(|problem| problem.code.clone(), |_| "ok".to_owned());
         metrics::counter!("link_operations_total", "operation" => operation.name, "outcome" => outcome).increment(1);
         metrics::histogram!("link_operation_seconds", "operation" => operation.name).record(begun.elapsed());
@@ -113,6 +121,7 @@ impl Api {
         let call = Call {
             services: self.services.clone(),
             identity: caller.identity,
+            address: caller.address,
             access,
             key: key.clone(),
             trace: caller.trace,
@@ -191,6 +200,8 @@ pub struct Call {
     /// The node.
     pub services: Arc<Services>,
     identity: Option<Identity>,
+    /// Where the request comes from, as far as that is known.
+    pub address: Option<IpAddr>,
     access: Option<(WorkspaceId, Role)>,
     key: Option<Key>,
     /// Ties events, logs and calls together.

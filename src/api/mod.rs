@@ -10,6 +10,7 @@ mod call;
 mod conversations;
 mod delegation;
 mod identity;
+pub mod limits;
 pub mod openapi;
 mod penguin;
 pub mod problem;

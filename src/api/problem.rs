@@ -88,6 +88,9 @@ pub struct Problem {
     pub retryable: bool,
     /// What to do about it.
     pub next_actions: Vec<String>,
+    /// How long to wait before sending it again, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
     /// What is wrong with which field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
@@ -107,6 +110,7 @@ impl Problem {
             code: code.name.into(),
             retryable: code.retryable,
             next_actions: code.next_actions.iter().map(|action| (*action).to_owned()).collect(),
+            retry_after_ms: None,
             errors: vec![],
             trace_id: String::new(),
         }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use crate::actors::{Context, Directory};
 
-use super::tokens::{Keys, Passwords};
+use super::{
+    limits::Limits,
+    tokens::{Keys, Passwords},
+};
 
 /// The node, as operations see it.
 pub struct Services {
@@ -14,6 +17,8 @@ pub struct Services {
     pub keys: Keys,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
+    /// Counts who asks for how much.
+    pub limits: Limits,
 }
 
 impl Services {

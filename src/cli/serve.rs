@@ -91,12 +91,21 @@ pub(super) fn config(given: &ArgMatches, format: Format) -> Result<Ending, Error
         ("pg_bin", "LINK_PG_BIN", pg_bin),
         ("jwt_key", "LINK_JWT_KEY", secret(&config.jwt_key, "kept in the data directory")),
         ("entity_idle_secs", "LINK_ENTITY_IDLE_SECS", config.entity_idle.as_secs().to_string()),
+        ("rate_reads", "LINK_RATE_READS", config.rates.reads.to_string()),
+        ("rate_writes", "LINK_RATE_WRITES", config.rates.writes.to_string()),
+        ("rate_credentials", "LINK_RATE_CREDENTIALS", config.rates.credentials.to_string()),
+        ("trusted_proxies", "LINK_TRUSTED_PROXIES", listed(&config.trusted_proxies)),
+        ("cors_origins", "LINK_CORS_ORIGINS", listed(&config.cors_origins)),
         ("log", "RUST_LOG", config.log.clone()),
     ];
     let items: Vec<_> =
         shown.iter().map(|(name, env, value)| json!({"name": name, "env": env, "value": value})).collect();
     output::answer(&json!({"items": items}), format)?;
     Ok(Ending::Done)
+}
+
+fn listed<T: ToString>(items: &[T]) -> String {
+    if items.is_empty() { "none".into() } else { items.iter().map(T::to_string).collect::<Vec<_>>().join(",") }
 }
 
 /// Brings the database up to date.

@@ -2,7 +2,9 @@
 
 mod docs;
 mod frames;
+mod headers;
 mod json;
+mod peer;
 mod query;
 mod rest;
 mod ws;
@@ -12,12 +14,13 @@ use std::{any::Any, sync::Arc};
 use axum::{
     Router,
     body::Body,
-    extract::{Request, State},
+    extract::State,
     http::{HeaderMap, HeaderValue, Response, StatusCode, header},
-    middleware::{self, Next},
+    middleware,
     response::IntoResponse,
     routing::get,
 };
+use ipnet::IpNet;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -39,6 +42,10 @@ pub struct Doors {
     pub sockets: TaskTracker,
     /// The name of this node.
     pub node: String,
+    /// Proxies whose word is taken for where a request comes from.
+    pub trusted_proxies: Arc<[IpNet]>,
+    /// Web origins, other than Link's own, whose pages may call Link.
+    pub cors_origins: Arc<[HeaderValue]>,
 }
 
 /// Builds every route.
@@ -52,8 +59,10 @@ pub fn router(doors: Doors) -> Router {
         .nest("/api/v1", rest::routes(&doors.api))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(middleware::from_fn(harden))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(headers::cors(&doors.cors_origins))
+        .layer(middleware::from_fn(headers::harden))
+        .layer(middleware::from_fn_with_state(doors.clone(), peer::note))
         .with_state(doors)
 }
 
@@ -86,14 +95,6 @@ fn refused(doors: &Doors, headers: &HeaderMap, mut problem: Problem) -> Response
     problem_response(problem)
 }
 
-async fn harden(request: Request, next: Next) -> Response<Body> {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
-}
-
 fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
     tracing::error!("a door panicked");
     problem_response(Problem::new(problem::INTERNAL, "the request ran into a bug"))
@@ -105,7 +106,8 @@ fn problem_response(problem: Problem) -> Response<Body> {
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
     if problem.retryable {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let seconds = problem.retry_after_ms.map_or(1, |ms| ms.div_ceil(1_000));
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

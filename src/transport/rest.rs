@@ -25,7 +25,7 @@ use crate::{
 use super::{
     Doors,
     json::{self, BYTES_MAX},
-    problem_response, query,
+    peer, problem_response, query,
 };
 
 /// How long a body may take to arrive.
@@ -150,7 +150,8 @@ async fn read(
         }
         fields.insert(name.to_owned(), value);
     }
-    Ok((Caller { identity, key, trace: trace.to_owned(), address: None }, Value::Object(fields)))
+    let address = peer::of(&parts.extensions).address;
+    Ok((Caller { identity, key, trace: trace.to_owned(), address }, Value::Object(fields)))
 }
 
 /// Finds out whose token it is.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     body::Body,
     extract::{
-        State,
+        Extension, State,
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
     http::{HeaderMap, Response},
@@ -27,6 +27,7 @@ use super::{
     Doors,
     frames::{Frame, ID_LENGTH_MAX, TOPICS_MAX, failed, is_small, parse_topics},
     json::{self, BYTES_MAX},
+    peer::Peer,
     refused,
 };
 
@@ -51,6 +52,7 @@ const GOING_AWAY: u16 = 1012;
 /// Opens a socket.
 pub async fn upgrade(
     State(doors): State<Doors>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response<Body> {
@@ -67,11 +69,11 @@ pub async fn upgrade(
         .max_message_size(BYTES_MAX)
         .max_frame_size(BYTES_MAX)
         .read_buffer_size(4 * 1024);
-    upgrade.on_upgrade(move |socket| sockets.track_future(serve(doors, socket)))
+    upgrade.on_upgrade(move |socket| sockets.track_future(serve(doors, socket, peer)))
 }
 
-async fn serve(doors: Doors, mut socket: WebSocket) {
-    let close = match greet(&doors, &mut socket).await {
+async fn serve(doors: Doors, mut socket: WebSocket, peer: Peer) {
+    let close = match greet(&doors, &mut socket, peer).await {
         Ok(session) => session.serve(&mut socket).await,
         Err(close) => close,
     };
@@ -93,6 +95,7 @@ fn close(code: u16, reason: &'static str) -> Close {
 
 struct Session {
     doors: Doors,
+    peer: Peer,
     identity: Identity,
     client: ClientHandle,
     outbox: mpsc::Receiver<Outgoing>,
@@ -106,7 +109,7 @@ impl Drop for Session {
     }
 }
 
-async fn greet(doors: &Doors, socket: &mut WebSocket) -> Result<Session, Close> {
+async fn greet(doors: &Doors, socket: &mut WebSocket, peer: Peer) -> Result<Session, Close> {
     let silent = || close(NOT_AUTHENTICATED, "say hello with a token within 5 seconds");
     let first = tokio::time::timeout(HELLO_TIMEOUT, socket.recv()).await.map_err(|_| silent())?;
     let Some(Ok(Message::Text(text))) = first else { return Err(silent()) };
@@ -119,7 +122,7 @@ async fn greet(doors: &Doors, socket: &mut WebSocket) -> Result<Session, Close> 
     let started = ClientHandle::start(context.clone(), identity.principal).await;
     let (client, outbox) = started.map_err(|_| close(GOING_AWAY, "the node is stopping"))?;
     // From here on the session ends the client, also where the welcome does not get through.
-    let session = Session { doors: doors.clone(), identity, client, outbox, calls: FuturesUnordered::new() };
+    let session = Session { doors: doors.clone(), peer, identity, client, outbox, calls: FuturesUnordered::new() };
     let connection: uuid::Uuid = context.clock.id();
     let welcome = json!({
         "t": "welcome", "connection": connection, "user": session.identity.principal.id(), "heartbeat_ms": HEARTBEAT.as_millis() as u64,
@@ -311,7 +314,7 @@ impl Session {
         }
         let api = self.doors.api.clone();
         let trace = api.services().context().clock.id::<uuid::Uuid>().simple().to_string();
-        let caller = Caller { identity: Some(self.identity.clone()), key, trace, address: None };
+        let caller = Caller { identity: Some(self.identity.clone()), key, trace, address: self.peer.address };
         let call = async move {
             match api.call(&op, caller, input).await {
                 Ok(answer) => {

@@ -8,6 +8,7 @@ mod doors_keys;
 mod doors_tenancy;
 mod embedded_pg;
 mod layering;
+mod limits;
 mod openapi;
 mod penguin_driver;
 mod penguin_end_to_end;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use link::{
-    config::Config,
+    config::{Config, Rates},
     node::Node,
     persistence::{
         self,
@@ -22,6 +22,8 @@ use tokio::sync::OnceCell;
 
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 static COUNT: AtomicU32 = AtomicU32::new(0);
+/// A test asks for more than any person does; what is tested is rarely that.
+const NO_LIMIT: Rates = Rates { reads: 0, writes: 0, credentials: 0 };
 const TEMPLATE: &str = "link_template";
 
 struct Cluster {
@@ -136,10 +138,9 @@ fn config(root: &Path, database_url: Option<String>) -> Config {
         node,
         database_url,
         data_dir: root.to_owned(),
-        pg_bin: None,
-        jwt_key: None,
-        entity_idle: link::config::ENTITY_IDLE,
+        rates: NO_LIMIT,
         log: std::env::var("LINK_TEST_LOG").unwrap_or("warn".into()),
+        ..Config::built_in()
     }
 }
 
@@ -166,6 +167,9 @@ impl TestProcess {
             .env("LINK_DATA_DIR", &root)
             .env("LINK_HTTP_ADDR", format!("127.0.0.1:{port}"))
             .env("LINK_NODE", "killed")
+            .env("LINK_RATE_READS", "0")
+            .env("LINK_RATE_WRITES", "0")
+            .env("LINK_RATE_CREDENTIALS", "0")
             .env("RUST_LOG", std::env::var("LINK_TEST_LOG").unwrap_or("error".into()))
             .stdin(Stdio::null())
             .spawn()
