@@ -36,10 +36,13 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
     headers.insert(name, HeaderValue::from_static(value));
 }
 
-/// Lets pages of these origins call Link, with a token and without cookies.
-pub fn cors(origins: &[HeaderValue]) -> CorsLayer {
+/// Lets pages of these origins call Link, with a token and without cookies; without any, nothing is said of origins.
+pub fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
+    if origins.is_empty() {
+        return None;
+    }
     let names = |names: &[&'static str]| names.iter().map(|name| HeaderName::from_static(name)).collect::<Vec<_>>();
-    CorsLayer::new()
+    let layer = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers(names(&[
@@ -51,5 +54,6 @@ pub fn cors(origins: &[HeaderValue]) -> CorsLayer {
             "trpc-accept",
         ]))
         .expose_headers(names(&["link-offset", "retry-after"]))
-        .max_age(Duration::from_secs(600))
+        .max_age(Duration::from_secs(600));
+    Some(layer)
 }

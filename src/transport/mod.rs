@@ -22,6 +22,7 @@ use axum::{
 };
 use ipnet::IpNet;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
@@ -60,7 +61,7 @@ pub fn router(doors: Doors) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(headers::cors(&doors.cors_origins))
+        .layer(option_layer(headers::cors(&doors.cors_origins)))
         .layer(middleware::from_fn(headers::harden))
         .layer(middleware::from_fn_with_state(doors.clone(), peer::note))
         .with_state(doors)

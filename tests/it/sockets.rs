@@ -190,8 +190,8 @@ async fn more_calls_at_once_than_allowed_are_refused_and_the_others_answered() {
     let ada = Person::register(&node.url, "Ada").await;
     let mut socket = Socket::hello(&ada).await;
     // Passwords are checked a few at a time, so these wait for each other.
-    let input = json!({"email": "nobody@example.org", "password": "wrong"});
     for id in 0..80 {
+        let input = json!({"email": format!("nobody{id}@example.org"), "password": "wrong"});
         socket.send(json!({"t": "call", "id": id, "op": "auth.login", "input": input})).await;
     }
     let (mut refused, mut answered) = (0, 0);
