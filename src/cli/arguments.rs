@@ -1,30 +1,49 @@
 //! What can be said on the command line. The commands of the operations are generated from their table.
 
-use clap::{Arg, ArgAction, Command, builder::PossibleValuesParser};
+use clap::{Arg, ArgAction, Command};
+use clap_complete::Shell;
 
-use crate::api::{Kind, Operation, Table};
+use crate::api::Table;
 
-use super::fields::{self, Field, Shape};
-
-/// The name of the positional argument that stands for the last id of an operation's path.
-pub(super) const ID: &str = "ID";
-/// The flag for an idempotency key.
-pub(super) const KEY: &str = "idempotency-key";
+use super::generated::{self, KEY};
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 needs a human.
-Environment: LINK_SERVER and LINK_TOKEN instead of a login; LINK_CONTEXT_DIR for the file that keeps logins;
-the settings of a node are listed by `link config`.";
+Examples:
+  link register --email ada@example.org --name Ada --password-stdin
+  link workspace create --name Lab
+  link task list PROJECT_ID --output json
+  link api tasks.get --input '{\"task_id\":\"…\"}'
+
+Exit codes:
+  0  done
+  1  failed: the server said no, or no server answered
+  2  wrong usage: nothing was sent
+  3  needs a human, to answer or to review
+
+Output: with --output json, standard output holds one JSON document, and standard error the problem as JSON when
+there is one. `link events` prints one document per event.
+
+Environment:
+  LINK_CONTEXT      the context to use, as --context does
+  LINK_SERVER       the server to use, as --server does
+  LINK_TOKEN        an API key or access token that speaks instead of the login
+  LINK_CONTEXT_DIR  where contexts are kept [default: ~/.config/link]
+  NO_COLOR          no colours
+The settings of a node are listed by `link config`.";
 
 /// Returns the whole command line.
 pub(super) fn command(table: &Table) -> Command {
-    let server = Arg::new("server").long("server").value_name("URL").global(true);
-    let output = Arg::new("output").long("output").short('o').global(true).default_value("table");
+    let everywhere = |name| text(name).global(true).help_heading("Options of every command");
+    let server = everywhere("server").value_name("URL");
+    let context = everywhere("context").value_name("NAME");
+    let output = everywhere("output").short('o').value_name("FORMAT").default_value("table");
     Command::new("link")
         .version(env!("CARGO_PKG_VERSION"))
         .about("The backend where people and AI agents work together as equals. Without a command it starts a node.")
-        .after_help(AFTER_HELP)
-        .arg(server.help("The server; by default the one of the last login, or http://127.0.0.1:7070"))
+        .after_help("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 needs a human. More with --help.")
+        .after_long_help(AFTER_HELP)
+        .arg(server.help("The server; by default that of the context, or http://127.0.0.1:7070"))
+        .arg(context.help("The context to use instead of the current one: see `link context --help`"))
         .arg(output.value_parser(["table", "json"]).help("How answers are printed"))
         .subcommands([
             node(Command::new("serve").about("Starts a node")),
@@ -36,18 +55,21 @@ pub(super) fn command(table: &Table) -> Command {
             node(Command::new("verify").about("Checks the hash chain of every workspace's log")),
         ])
         .subcommands([
-            password(Command::new("login").about("Logs in and remembers the login")).arg(text("email").required(true)),
+            login(),
             password(Command::new("register").about("Makes an account and remembers the login"))
                 .arg(text("email").required(true))
                 .arg(text("name").required(true)),
             Command::new("logout").about("Ends the login and forgets it"),
+            context_command(),
+            completions(),
             events(),
             raw(),
         ])
-        .subcommands(routers(table))
+        .subcommands(generated::routers(table))
 }
 
-fn text(name: &'static str) -> Arg {
+/// Returns a flag with a value.
+pub(super) fn text(name: &'static str) -> Arg {
     Arg::new(name).long(name)
 }
 
@@ -77,10 +99,65 @@ fn password(command: Command) -> Command {
         .arg(switch("password-stdin").conflicts_with("password").help("Reads the password from standard input"))
 }
 
+fn login() -> Command {
+    let command = Command::new("login")
+        .about("Logs in and remembers the login")
+        .long_about(
+            "Logs in and remembers the login in a context, which becomes the current one. Without --context it is \
+             named after its server.",
+        )
+        .arg(text("email").required_unless_present("token-stdin"))
+        .arg(
+            switch("token-stdin")
+                .conflicts_with_all(["email", "password", "password-stdin"])
+                .help("Remembers a token, such as an API key, that is read from standard input"),
+        );
+    password(command)
+        .mut_arg("password", |password| password.required_unless_present_any(["password-stdin", "token-stdin"]))
+}
+
+fn context_command() -> Command {
+    let name = || Arg::new("name").value_name("NAME").value_parser(context_name);
+    Command::new("context")
+        .alias("contexts")
+        .about("Shows and changes contexts: a server, a login and a default workspace under one name")
+        .subcommand_required(true)
+        .subcommands([
+            Command::new("list").about("Lists the contexts"),
+            Command::new("show").about("Shows a context, by default the one in use").arg(name()),
+            Command::new("use").about("Makes a context the current one").arg(name().required(true)),
+            Command::new("set")
+                .about("Changes a context, or makes one for --server URL")
+                .arg(name().help("By default the one in use"))
+                .arg(text("workspace").value_name("ID|NAME").help("Used where a command names no workspace"))
+                .arg(switch("no-workspace").conflicts_with("workspace").help("Forgets the default workspace")),
+            Command::new("remove")
+                .about("Forgets a context with its login; `link logout` ends the login at the server too")
+                .arg(name().required(true)),
+        ])
+}
+
+fn context_name(text: &str) -> Result<String, &'static str> {
+    let is_plain = |c: char| !c.is_whitespace() && !c.is_control();
+    let fits = (1..=100).contains(&text.len()) && text.chars().all(is_plain);
+    if fits { Ok(text.to_owned()) } else { Err("a name is 1 to 100 characters without spaces") }
+}
+
+fn completions() -> Command {
+    Command::new("completions")
+        .about("Prints a shell's completions for `link`")
+        .after_help(
+            "To use them:\n  bash        source <(link completions bash)\n  zsh         source <(link completions zsh)\n  \
+             fish        link completions fish | source\n  elvish      eval (link completions elvish | slurp)\n  \
+             powershell  link completions powershell | Out-String | Invoke-Expression",
+        )
+        .arg(Arg::new("shell").required(true).value_parser(clap::value_parser!(Shell)))
+}
+
 fn events() -> Command {
     Command::new("events")
         .about("Prints a workspace's events, one per line")
-        .arg(text("workspace").visible_alias("workspace-id").help("Not needed by members of only one"))
+        .arg(text("workspace").visible_alias("workspace-id").help("By default that of the context, or the only one"))
         .arg(
             text("after")
                 .value_name("OFFSET")
@@ -102,113 +179,4 @@ fn raw() -> Command {
         .arg(Arg::new("operation").required(true).value_name("ROUTER.VERB"))
         .arg(text("input").value_name("JSON|@FILE|-").default_value("{}").help("The input; - reads standard input"))
         .arg(text(KEY).value_name("KEY").help("The same key never does the same thing twice"))
-}
-
-/// Returns the name of an operation's router in the singular, as in `link task`.
-pub(super) fn router(operation: &Operation) -> &'static str {
-    let router = plural(operation);
-    router.strip_suffix('s').unwrap_or(router)
-}
-
-fn plural(operation: &Operation) -> &'static str {
-    operation.name.split_once('.').map_or(operation.name, |(router, _)| router)
-}
-
-/// Returns the name of an operation's verb, as in `link task add-dependency`.
-pub(super) fn verb(operation: &Operation) -> String {
-    operation.name.split_once('.').map_or(operation.name, |(_, verb)| verb).replace('_', "-")
-}
-
-fn routers(table: &Table) -> Vec<Command> {
-    let mut commands: Vec<Command> = vec![];
-    for operation in table.operations() {
-        let name = router(operation);
-        let position = commands.iter().position(|command| command.get_name() == name).unwrap_or_else(|| {
-            let both = if name == plural(operation) { format!("{name}s") } else { plural(operation).to_owned() };
-            let about = format!("Operations of the router `{}`", plural(operation));
-            commands.push(Command::new(name).alias(both).about(about).subcommand_required(true));
-            commands.len() - 1
-        });
-        let command = commands.remove(position).subcommand(generated(operation));
-        commands.insert(position, command);
-    }
-    let delegate = |command: Command| match command.get_name() {
-        "agent" => command.subcommand(delegate()),
-        _ => command,
-    };
-    commands.into_iter().map(delegate).collect()
-}
-
-fn generated(operation: &Operation) -> Command {
-    let mut command = Command::new(verb(operation)).about(operation.doc);
-    if let Some(last) = operation.path_fields().last() {
-        let help = format!("The same as --{}", last.replace('_', "-"));
-        command = command.arg(Arg::new(ID).value_name(last.to_uppercase()).help(help));
-    }
-    if operation.kind == Kind::Mutation {
-        command = command.arg(text(KEY).value_name("KEY").help("The same key never does the same thing twice"));
-    }
-    command.args(fields::of(operation).into_iter().map(flag))
-}
-
-fn flag(field: Field) -> Arg {
-    let long = field.name.replace('_', "-");
-    let mut arg = Arg::new(field.name.clone()).long(long.clone());
-    if long != field.name {
-        arg = arg.alias(field.name.clone());
-    }
-    if let Some(short) = field.name.strip_suffix("_id") {
-        arg = arg.visible_alias(short.to_owned());
-    }
-    let items = match &field.shape {
-        Shape::List(items) => {
-            arg = arg.action(ArgAction::Append);
-            &**items
-        }
-        plain => plain,
-    };
-    arg = match items {
-        Shape::Choice(choices) => arg.value_parser(PossibleValuesParser::new(choices.clone())),
-        Shape::Text => arg.value_name("TEXT"),
-        Shape::Any | Shape::Json | Shape::List(_) => arg.value_name("JSON"),
-    };
-    let needed = if field.required && field.name != "workspace_id" { "(needed) " } else { "" };
-    arg.help(format!("{needed}{}", field.doc))
-}
-
-fn delegate() -> Command {
-    Command::new("delegate")
-        .about("Hands a task to an agent and shows the work until it ends or needs a human")
-        .arg(text("task").alias("task-id").required(true).help("The task's id"))
-        .arg(text("agent").alias("agent-id").help("The agent's id or name; without it Link chooses"))
-        .arg(text("instructions").help("What to do beyond the task's own words"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_sound_and_says_every_operation() {
-        let table = crate::api::table();
-        let command = command(&table);
-        command.clone().debug_assert();
-        for operation in table.operations() {
-            let router = command.find_subcommand(router(operation)).unwrap();
-            assert!(router.find_subcommand(verb(operation)).is_some(), "{} cannot be said", operation.name);
-            assert_eq!(command.find_subcommand(plural(operation)).unwrap().get_name(), router.get_name());
-        }
-    }
-
-    #[test]
-    fn a_flag_has_its_short_forms() {
-        let command = command(&crate::api::table());
-        for flag in ["--task-id", "--task_id", "--task"] {
-            let matches = command.clone().try_get_matches_from(["link", "tasks", "get", flag, "x"]).unwrap();
-            let (router, matches) = matches.subcommand().unwrap();
-            let (verb, matches) = matches.subcommand().unwrap();
-            assert_eq!((router, verb), ("task", "get"));
-            assert_eq!(matches.get_one::<String>("task_id").unwrap(), "x");
-        }
-    }
 }

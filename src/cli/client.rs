@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::ArgMatches;
 use reqwest::StatusCode;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -21,7 +20,7 @@ use crate::{
 };
 
 use super::{
-    context::{DEFAULT_SERVER, Login, Store},
+    context::{Context, Login, Store, Wanted},
     error::Error,
 };
 
@@ -29,6 +28,8 @@ use super::{
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Pauses before a call that may succeed later is sent again.
 const PAUSES_MS: [u64; 3] = [200, 800, 2_000];
+/// How often one call may get a new access token: what another process got may have ended meanwhile too.
+pub(super) const REFRESHES_MAX: u8 = 2;
 
 /// A server and who speaks to it. Cheap to clone.
 #[derive(Clone)]
@@ -37,8 +38,10 @@ pub(super) struct Client {
     http: reqwest::Client,
     server: String,
     login: Arc<Mutex<Option<Login>>>,
-    /// Where a new login is remembered.
-    store: Option<Store>,
+    /// The workspace that is meant when none is named.
+    workspace: Option<String>,
+    /// Where a new login is remembered, and under which name.
+    home: Option<(Store, String)>,
 }
 
 /// An answer.
@@ -51,24 +54,26 @@ pub(super) struct Reply {
 }
 
 impl Client {
-    /// Makes the client that flags, environment and context file ask for.
-    pub fn of(table: Arc<Table>, matches: &ArgMatches) -> Result<Self, Error> {
-        let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    /// Makes the client of the context that is wanted. A token of the environment speaks instead of its login.
+    pub fn of(table: Arc<Table>, wanted: &Wanted) -> Result<Self, Error> {
         let store = Store::open()?;
-        let mut context = store.load()?;
-        let given = matches.get_one::<String>("server").cloned().or_else(|| set("LINK_SERVER"));
-        let server = given.or(context.server.take()).unwrap_or_else(|| DEFAULT_SERVER.to_owned());
-        let server = server.trim_end_matches('/').to_owned();
-        if !server.starts_with("http://") && !server.starts_with("https://") {
-            return Err(Error::Usage(format!("`{server}` is no server: write http://HOST:PORT")));
-        }
-        let mut client = Self::new(table, server)?;
-        let login = match set("LINK_TOKEN") {
-            Some(token) => Some(Login { email: String::new(), access_token: token, refresh_token: String::new() }),
-            None => context.logins.remove(&client.server),
-        };
+        let (name, context) = store.load()?.find(wanted)?;
+        Self::at_home(table, store, name, context)
+    }
+
+    /// The same for whoever comes to log in: what is wanted may be new.
+    pub fn newcomer(table: Arc<Table>, wanted: &Wanted) -> Result<Self, Error> {
+        let store = Store::open()?;
+        let (name, context) = store.load()?.find_or_make(wanted);
+        Self::at_home(table, store, name, context)
+    }
+
+    fn at_home(table: Arc<Table>, store: Store, name: String, context: Context) -> Result<Self, Error> {
+        let mut client = Self::new(table, context.server)?;
+        let login = token_of_the_environment().map(|token| Login::with_token("", token)).or(context.login);
         client.login = Arc::new(Mutex::new(login));
-        client.store = Some(store);
+        client.workspace = context.workspace;
+        client.home = Some((store, name));
         Ok(client)
     }
 
@@ -83,7 +88,7 @@ impl Client {
             http = http.no_proxy();
         }
         let http = http.build().context("setting up HTTP")?;
-        Ok(Self { table, http, server, login: Arc::default(), store: None })
+        Ok(Self { table, http, server, login: Arc::default(), workspace: None, home: None })
     }
 
     /// Returns where the server is.
@@ -101,20 +106,48 @@ impl Client {
         self.login.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes on a login, or none, and remembers it where the client remembers anything.
-    pub fn adopt(&self, login: Option<Login>) -> Result<(), Error> {
-        if let Some(store) = &self.store {
-            store.change(|context| match &login {
-                Some(login) => {
-                    context.server = Some(self.server.clone());
-                    context.logins.insert(self.server.clone(), login.clone());
-                }
-                None => {
-                    context.logins.remove(&self.server);
-                }
-            })?;
-        }
+    /// Returns the workspace that is meant when none is named, if the context says one.
+    pub fn workspace(&self) -> Option<&str> {
+        self.workspace.as_deref()
+    }
+
+    /// Returns the name of the context, if the client has one.
+    pub fn context(&self) -> Option<&str> {
+        self.home.as_ref().map(|(_, name)| name.as_str())
+    }
+
+    /// Speaks as this login from now on, without remembering it.
+    pub fn speak_as(&self, login: Option<Login>) {
         *self.login.lock().unwrap_or_else(PoisonError::into_inner) = login;
+    }
+
+    /// Takes on a login and remembers it; its context becomes the current one.
+    pub async fn enter(&self, login: Login) -> Result<(), Error> {
+        if let Some((store, name)) = &self.home {
+            let locked = store.lock().await?;
+            let mut contexts = locked.load()?;
+            let context = contexts.contexts.remove(name).filter(|known| known.server == self.server);
+            let mut context = context.unwrap_or_else(|| Context::at(&self.server));
+            context.enter(login.clone());
+            contexts.contexts.insert(name.clone(), context);
+            contexts.current = Some(name.clone());
+            locked.save(&contexts)?;
+        }
+        self.speak_as(Some(login));
+        Ok(())
+    }
+
+    /// Forgets the login, here and where it is remembered; the context stays.
+    pub async fn leave(&self) -> Result<(), Error> {
+        if let Some((store, name)) = &self.home {
+            let locked = store.lock().await?;
+            let mut contexts = locked.load()?;
+            if let Some(context) = contexts.contexts.get_mut(name) {
+                context.login = None;
+            }
+            locked.save(&contexts)?;
+        }
+        self.speak_as(None);
         Ok(())
     }
 
@@ -131,12 +164,12 @@ impl Client {
             return Err(Error::Usage("the input must be a JSON object".into()));
         };
         let key = key.unwrap_or_else(|| Clock::default().id::<Uuid>().to_string());
-        let (mut pauses, mut refreshed) = (PAUSES_MS.into_iter(), false);
+        let (mut pauses, mut refreshes) = (PAUSES_MS.into_iter(), 0);
         loop {
             match self.send(operation, input.clone(), &key).await {
-                Err(Error::Problem(problem)) if problem.code == problem::UNAUTHENTICATED.name && !refreshed => {
-                    refreshed = true;
-                    if !self.refresh().await? {
+                Err(Error::Problem(problem)) if problem.code == problem::UNAUTHENTICATED.name => {
+                    refreshes += 1;
+                    if refreshes > REFRESHES_MAX || !self.refresh().await? {
                         return Err(Error::Problem(problem));
                     }
                 }
@@ -149,15 +182,41 @@ impl Client {
         }
     }
 
-    /// Gets a new access token; false when there is nothing to get it with.
+    /// Gets a new access token; false when there is nothing to get it with. Only one process asks for it at a time:
+    /// whoever comes second takes what the first one got, since a refresh token is good only once.
     pub async fn refresh(&self) -> Result<bool, Error> {
-        let Some(login) = self.login().filter(|login| !login.refresh_token.is_empty()) else { return Ok(false) };
-        let Some(operation) = self.table.find("auth.refresh") else { return Ok(false) };
-        let mut input = Map::new();
-        input.insert("refresh_token".into(), json!(login.refresh_token));
-        let reply = self.send(operation, input, &Clock::default().id::<Uuid>().to_string()).await?;
-        self.adopt(Login::of(&reply.body))?;
+        let Some(mine) = self.login().filter(|login| !login.refresh_token.is_empty()) else { return Ok(false) };
+        let Some((store, name)) = &self.home else {
+            self.speak_as(Some(self.renewed(&mine).await?));
+            return Ok(true);
+        };
+        let locked = store.lock().await?;
+        let known = locked.load()?.contexts.remove(name).filter(|context| context.server == self.server);
+        let known = known.and_then(|context| context.login).filter(|known| known.who == mine.who);
+        if let Some(newer) = known.clone().filter(|known| known.refresh_token != mine.refresh_token) {
+            self.speak_as(Some(newer));
+            return Ok(true);
+        }
+        let login = self.renewed(&mine).await?;
+        let mut contexts = locked.load()?;
+        if let Some(context) = contexts.contexts.get_mut(name).filter(|_| known.is_some()) {
+            context.login = Some(login.clone());
+            locked.save(&contexts)?;
+        }
+        self.speak_as(Some(login));
         Ok(true)
+    }
+
+    async fn renewed(&self, login: &Login) -> Result<Login, Error> {
+        let operation = self.table.find("auth.refresh").context("the table has no `auth.refresh`")?;
+        let Value::Object(input) = json!({"refresh_token": login.refresh_token}) else { return Err(no_login()) };
+        let key = Clock::default().id::<Uuid>().to_string();
+        let reply = match self.send(operation, input.clone(), &key).await {
+            // The answer may be what was lost; the server takes a token that it has just seen once more.
+            Err(Error::Unreachable { .. }) => self.send(operation, input, &key).await?,
+            reply => reply?,
+        };
+        Login::of(&reply.body).ok_or_else(no_login)
     }
 
     async fn send(&self, operation: &Operation, mut input: Map<String, Value>, key: &str) -> Result<Reply, Error> {
@@ -195,6 +254,16 @@ impl Client {
         let cause = format!("status {status} with a body that is not Link's");
         Error::Unreachable { server: self.server.clone(), cause }
     }
+}
+
+/// Returns the token that speaks instead of any login.
+pub(super) fn token_of_the_environment() -> Option<String> {
+    std::env::var("LINK_TOKEN").ok().filter(|token| !token.is_empty())
+}
+
+/// What is said when an answer should hold a login and does not.
+pub(super) fn no_login() -> Error {
+    Error::Local(anyhow::anyhow!("the server's answer holds no login"))
 }
 
 /// Fills the path; the fields in it are taken out of the input.

@@ -9,12 +9,12 @@ use super::{
     client::Client,
     error::Error,
     narrator::Narrator,
-    output::{self, Format, plain},
+    output::{self, Format, note, plain},
     paint::Paint,
     socket::{Heard, Socket, Subscription},
 };
 
-/// Delegates and follows.
+/// Delegates and follows. As JSON it is quiet until the end, and then prints the delegation as it stands.
 pub(super) async fn run(client: &Client, given: &ArgMatches, format: Format) -> Result<Ending, Error> {
     let text = |name: &str| given.get_one::<String>(name).cloned();
     let task_id = text("task").unwrap_or_default();
@@ -43,7 +43,7 @@ pub(super) async fn run(client: &Client, given: &ArgMatches, format: Format) -> 
         let heard = tokio::select! {
             heard = socket.heard() => heard?,
             _ = tokio::signal::ctrl_c() => {
-                eprintln!("the work goes on; see it with `link delegation get {delegation}`");
+                note(&format!("the work goes on; see it with `link delegation get {delegation}`"));
                 return Ok(Ending::Failed);
             }
         };
@@ -53,26 +53,29 @@ pub(super) async fn run(client: &Client, given: &ArgMatches, format: Format) -> 
                 narrator.signal(&signal)?;
                 continue;
             }
-            Heard::Broken(cause) => {
-                eprintln!("connection lost ({cause}); connecting again");
+            Heard::Broken(cause) if format == Format::Table => {
+                note(&format!("connection lost ({cause}); connecting again"));
                 continue;
             }
-            Heard::Signal(_) | Heard::CaughtUp => continue,
+            Heard::Broken(_) | Heard::Signal(_) | Heard::CaughtUp => continue,
         };
-        match format {
-            Format::Json => output::write(&format!("{event}\n"))?,
-            Format::Table => narrator.event(&event)?,
+        if format == Format::Table {
+            narrator.event(&event)?;
         }
         if event["data"]["delegation"] == json!(delegation)
-            && let Some(ending) = ending(&event, &delegation)
+            && let Some(ending) = ending(&event, &delegation, format)
         {
+            if format == Format::Json {
+                let delegation = client.call("delegation.get", json!({"delegation_id": delegation})).await?.body;
+                output::answer(&delegation, format)?;
+            }
             return Ok(ending);
         }
     }
 }
 
 /// Tells whether the event ends the watch, and says what a person can do.
-fn ending(event: &Value, delegation: &str) -> Option<Ending> {
+fn ending(event: &Value, delegation: &str, format: Format) -> Option<Ending> {
     let next = match event["type"].as_str().unwrap_or_default() {
         "delegation:completed" => return Some(Ending::Done),
         "delegation:failed" | "delegation:cancelled" => return Some(Ending::Failed),
@@ -82,7 +85,10 @@ fn ending(event: &Value, delegation: &str) -> Option<Ending> {
         "delegation:paused" => format!("link delegation resume {delegation}"),
         _ => return None,
     };
-    eprintln!("needs a human: `{next}`");
+    match format {
+        Format::Json => note(&json!({"code": "needs_human", "next_actions": [next]}).to_string()),
+        Format::Table => note(&format!("needs a human: `{next}`")),
+    }
     Some(Ending::NeedsHuman)
 }
 

@@ -1,6 +1,10 @@
 //! What goes wrong on the command line, and how it is told.
 
+use serde_json::{Value, json};
+
 use crate::api::problem::{self, Problem};
+
+use super::output::{Format, note, plain};
 
 /// Why a command did not do what was wanted.
 #[derive(Debug, thiserror::Error)]
@@ -37,27 +41,53 @@ impl Error {
         }
     }
 
-    /// Tells the error on stderr: what, why, what next, and what to quote in a report.
-    pub fn print(&self) {
+    /// Tells the error on stderr: what, why, what next, and what to quote in a report. Whoever wants JSON gets the
+    /// problem as the server sent it, or one of the same form.
+    pub fn print(&self, format: Format) {
+        if matches!(self, Self::Closed) {
+            return;
+        }
+        match format {
+            Format::Json => note(&format!("{:#}", self.document())),
+            Format::Table => note(self.text().trim_end()),
+        }
+    }
+
+    fn text(&self) -> String {
         match self {
-            Self::Problem(problem) => {
-                eprint!("{}", told(problem));
-                if problem.code == problem::UNAUTHENTICATED.name {
-                    eprintln!("  here: `link login --email … --password-stdin`");
-                }
+            Self::Problem(problem) => told(problem),
+            _ => {
+                let next = self.next_actions().into_iter().map(|action| format!("\n  next: {action}"));
+                format!("error: {self}{}", next.collect::<String>())
             }
-            Self::Unreachable { .. } => {
-                eprintln!("error: {self}");
-                eprintln!("  next: start one with `link serve`, or name another one with --server URL");
-            }
-            Self::Usage(_) | Self::Local(_) => eprintln!("error: {self}"),
-            Self::Closed => {}
+        }
+    }
+
+    fn document(&self) -> Value {
+        let (code, title) = match self {
+            Self::Problem(problem) => return json!(problem),
+            Self::Usage(_) => ("usage", "The command is wrong"),
+            Self::Unreachable { .. } => ("unreachable", "No server answers"),
+            Self::Closed | Self::Local(_) => ("local", "This machine cannot do it"),
+        };
+        let retryable = matches!(self, Self::Unreachable { .. });
+        json!({
+            "code": code, "title": title, "detail": self.to_string(), "retryable": retryable,
+            "next_actions": self.next_actions(),
+        })
+    }
+
+    fn next_actions(&self) -> Vec<&'static str> {
+        match self {
+            Self::Unreachable { .. } => vec!["start one with `link serve`, or name another one with --server URL"],
+            Self::Usage(_) => vec!["see --help"],
+            Self::Problem(_) | Self::Closed | Self::Local(_) => vec![],
         }
     }
 }
 
 fn told(problem: &Problem) -> String {
-    let mut lines = vec![format!("error: {}", problem.title), format!("  {}", problem.detail)];
+    let mut lines = vec![format!("error: {}", problem.title), format!("  {}", plain(&json!(problem.detail)))];
     let one = problem.errors.len() == 1;
     // A single wrong field is in the detail already.
     lines.extend(problem.errors.iter().filter(|_| !one).map(|error| format!("  {}: {}", error.path, error.message)));
@@ -66,6 +96,9 @@ fn told(problem: &Problem) -> String {
         "" => String::new(),
         trace => format!(", trace {trace}"),
     };
+    if problem.code == problem::UNAUTHENTICATED.name {
+        lines.push("  here: `link login --email … --password-stdin`".into());
+    }
     lines.push(format!("  code {}{trace}", problem.code));
     lines.join("\n") + "\n"
 }

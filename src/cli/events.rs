@@ -7,8 +7,8 @@ use super::{
     client::Client,
     error::Error,
     narrator::Narrator,
-    operations::only_workspace,
-    output::{self, Format},
+    operations,
+    output::{self, Format, note},
     paint::Paint,
     socket::{Heard, Socket, Subscription},
 };
@@ -17,7 +17,7 @@ use super::{
 pub(super) async fn run(client: &Client, given: &ArgMatches, format: Format) -> Result<Ending, Error> {
     let workspace = match given.get_one::<String>("workspace") {
         Some(workspace) => workspace.clone(),
-        None => only_workspace(client).await?,
+        None => operations::workspace(client).await?,
     };
     let follow = given.get_flag("follow");
     let after = given.get_one::<u64>("after").copied().or(if follow { None } else { Some(0) });
@@ -35,11 +35,11 @@ pub(super) async fn run(client: &Client, given: &ArgMatches, format: Format) -> 
             Heard::Event(event) => narrator.event(&event)?,
             Heard::CaughtUp if !follow => return Ok(Ending::Done),
             Heard::CaughtUp | Heard::Signal(_) => {}
-            Heard::Broken(cause) => eprintln!("connection lost ({cause}); connecting again"),
+            Heard::Broken(cause) => note(&format!("connection lost ({cause}); connecting again")),
         }
     }
     if let Some(cursor) = socket.cursor() {
-        eprintln!("to go on from here: --after {cursor}");
+        note(&format!("to go on from here: --after {cursor}"));
     }
     Ok(Ending::Done)
 }

@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::api::Operation;
 
+use super::generated::RESERVED;
+
 /// One field of an input.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Field {
@@ -27,8 +29,8 @@ pub(super) enum Shape {
     Text,
     /// One of these texts.
     Choice(Vec<String>),
-    /// A JSON text.
-    Json,
+    /// A JSON text, of the kind that is named.
+    Json(&'static str),
     /// A JSON text, or else the text itself.
     Any,
     /// Some of them.
@@ -101,11 +103,29 @@ fn shape(schema: &Value, definitions: &Map<String, Value>) -> Shape {
             Shape::List(Box::new(items))
         }
         () if kinds.is_empty() => Shape::Any,
-        () => Shape::Json,
+        () if kinds.contains("boolean") => Shape::Json("true|false"),
+        () if kinds.contains("integer") || kinds.contains("number") => Shape::Json("NUMBER"),
+        () => Shape::Json("JSON"),
     }
 }
 
+/// Returns a field's name as a flag says it.
+pub(super) fn flag(name: &str) -> String {
+    let long = name.replace('_', "-");
+    if RESERVED.contains(&long.as_str()) { format!("field-{long}") } else { long }
+}
+
 impl Field {
+    /// Returns its flag, without the dashes before it.
+    pub fn flag(&self) -> String {
+        flag(&self.name)
+    }
+
+    /// Returns what the parser knows it by; no other argument has such a name.
+    pub fn id(&self) -> String {
+        format!("field:{}", self.name)
+    }
+
     /// Turns what was given into a value.
     pub fn value(&self, given: &[String]) -> Result<Value, String> {
         match (&self.shape, given) {
@@ -121,7 +141,8 @@ fn one(shape: &Shape, text: &str) -> Result<Value, String> {
     let json = || serde_json::from_str(text);
     match shape {
         Shape::Text | Shape::Choice(_) => Ok(text.into()),
-        Shape::Json => json().map_err(|error| format!("`{text}` is no JSON: {error}")),
+        Shape::Json("JSON") => json().map_err(|error| format!("`{text}` is no JSON: {error}")),
+        Shape::Json(kind) => json().map_err(|_| format!("`{text}` is not {kind}")),
         Shape::Any => Ok(json().unwrap_or_else(|_| text.into())),
         Shape::List(items) => list(items, &[text.to_owned()]),
     }
@@ -161,7 +182,7 @@ mod tests {
         assert_eq!(field("tasks.create", "title").shape, Shape::Text);
         assert!(field("tasks.create", "title").required);
         assert_eq!(field("tasks.create", "depends_on").shape, Shape::List(Box::new(Shape::Text)));
-        assert_eq!(field("tasks.list", "limit").shape, Shape::Json);
+        assert_eq!(field("tasks.list", "limit").shape, Shape::Json("NUMBER"));
         assert_eq!(field("delegation.answer", "answer").shape, Shape::Any);
         let Shape::Choice(states) = field("tasks.transition", "to").shape else { panic!("a state is a choice") };
         assert!(states.contains(&"in_review".to_owned()));

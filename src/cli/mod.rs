@@ -3,12 +3,14 @@
 
 mod arguments;
 mod client;
+mod completions;
 mod context;
 mod delegate;
 mod demo;
 mod error;
 mod events;
 mod fields;
+mod generated;
 mod narrator;
 mod operations;
 mod output;
@@ -17,12 +19,13 @@ mod serve;
 mod session;
 mod socket;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{ffi::OsString, process::ExitCode, sync::Arc};
 
 use clap::ArgMatches;
 
 use crate::api::{self, Table};
 use client::Client;
+use context::Wanted;
 use error::Error;
 use output::Format;
 
@@ -40,32 +43,54 @@ enum Ending {
 /// Reads the arguments of this process and does what they say.
 pub async fn run() -> ExitCode {
     let table = Arc::new(api::table());
-    let matches = arguments::command(&table).get_matches();
-    match dispatch(&table, &matches).await {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let matches = match arguments::command(&table).try_get_matches_from(&words) {
+        Ok(matches) => matches,
+        Err(said) => return unparsed(&said, Format::asked_in(&words)),
+    };
+    let format = Format::of(&matches);
+    match dispatch(&table, &matches, format).await {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Failed) => ExitCode::from(1),
         Ok(Ending::NeedsHuman) => ExitCode::from(3),
         Err(error) => {
-            error.print();
+            error.print(format);
             ExitCode::from(error.exit_code())
         }
     }
 }
 
-async fn dispatch(table: &Arc<Table>, matches: &ArgMatches) -> Result<Ending, Error> {
-    let format = Format::of(matches);
-    let client = || Client::of(table.clone(), matches);
+/// Says what is wrong with a command line, or the help that it asks for.
+fn unparsed(said: &clap::Error, format: Format) -> ExitCode {
+    if said.use_stderr() && format == Format::Json {
+        let words = said.to_string();
+        Error::Usage(words.trim_start_matches("error: ").trim_end().to_owned()).print(format);
+    } else {
+        // Whoever asked may have stopped reading.
+        let _ = said.print();
+    }
+    ExitCode::from(if said.use_stderr() { 2 } else { 0 })
+}
+
+async fn dispatch(table: &Arc<Table>, matches: &ArgMatches, format: Format) -> Result<Ending, Error> {
+    let client = || Client::of(table.clone(), &Wanted::of(matches)?);
+    let newcomer = || Client::newcomer(table.clone(), &Wanted::of(matches)?);
     match matches.subcommand() {
         None => serve::serve(matches).await,
         Some(("serve", given)) => serve::serve(given).await,
         Some(("demo", given)) => demo::run(table.clone(), given).await,
         Some(("config", given)) => serve::config(given, format),
-        Some(("migrate", given)) => serve::migrate(given).await,
-        Some(("rebuild-projections", given)) => serve::rebuild(given).await,
-        Some(("verify", given)) => serve::verify(given).await,
-        Some(("login", given)) => session::login(&client()?, given).await,
-        Some(("register", given)) => session::register(&client()?, given).await,
-        Some(("logout", _)) => session::logout(&client()?).await,
+        Some(("migrate", given)) => serve::migrate(given, format).await,
+        Some(("rebuild-projections", given)) => serve::rebuild(given, format).await,
+        Some(("verify", given)) => serve::verify(given, format).await,
+        Some(("login", given)) => session::login(&newcomer()?, given, format).await,
+        Some(("register", given)) => session::register(&newcomer()?, given, format).await,
+        Some(("logout", _)) => session::logout(&client()?, format).await,
+        Some(("context", given)) => {
+            let (verb, given) = given.subcommand().unwrap_or(("list", given));
+            context::commands::run(verb, given, format, |wanted| Client::of(table.clone(), wanted)).await
+        }
+        Some(("completions", given)) => completions::run(table, given),
         Some(("events", given)) => events::run(&client()?, given, format).await,
         Some(("api", given)) => operations::raw(&client()?, given).await,
         Some((router, given)) => match given.subcommand() {

@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Ending,
-    arguments::{self, ID, KEY},
     client::Client,
     error::Error,
     fields,
+    generated::{self, ID, KEY},
     output::{self, Format},
 };
 use crate::api::Operation;
@@ -24,7 +24,7 @@ pub(super) async fn run(
     given: &ArgMatches,
     format: Format,
 ) -> Result<Ending, Error> {
-    let said = |operation: &&Operation| arguments::router(operation) == router && arguments::verb(operation) == verb;
+    let said = |operation: &&Operation| generated::router(operation) == router && generated::verb(operation) == verb;
     let operation = client.table().operations().iter().find(said);
     let operation = operation.ok_or_else(|| Error::Usage(format!("`link {router} {verb}` does not exist")))?;
     let input = input(client, operation, given).await?;
@@ -38,10 +38,9 @@ async fn input(client: &Client, operation: &Operation, given: &ArgMatches) -> Re
     let fields = fields::of(operation);
     let mut input = Map::new();
     for field in &fields {
-        let Some(values) = given.get_many::<String>(&field.name) else { continue };
+        let Some(values) = given.get_many::<String>(&field.id()) else { continue };
         let values: Vec<String> = values.cloned().collect();
-        let flag = field.name.replace('_', "-");
-        let value = field.value(&values).map_err(|why| Error::Usage(format!("--{flag} {why}")))?;
+        let value = field.value(&values).map_err(|why| Error::Usage(format!("--{}: {why}", field.flag())))?;
         input.insert(field.name.clone(), value);
     }
     if let Some(last) = operation.path_fields().last()
@@ -52,18 +51,21 @@ async fn input(client: &Client, operation: &Operation, given: &ArgMatches) -> Re
     }
     if fields.iter().any(|field| field.name == "workspace_id" && field.required) && !input.contains_key("workspace_id")
     {
-        input.insert("workspace_id".into(), json!(only_workspace(client).await?));
+        input.insert("workspace_id".into(), json!(workspace(client).await?));
     }
     let missing = fields.iter().filter(|field| field.required && !input.contains_key(&field.name));
-    let missing: Vec<String> = missing.map(|field| format!("--{}", field.name.replace('_', "-"))).collect();
+    let missing: Vec<String> = missing.map(|field| format!("--{}", field.flag())).collect();
     if !missing.is_empty() {
-        return Err(Error::Usage(format!("{} is needed; see --help", missing.join(", "))));
+        return Err(Error::Usage(format!("{} is needed", missing.join(", "))));
     }
     Ok(input)
 }
 
-/// Returns the one workspace that the caller is a member of.
-pub(super) async fn only_workspace(client: &Client) -> Result<String, Error> {
+/// Returns the workspace that is meant where none is named: the context's, or the only one of the caller.
+pub(super) async fn workspace(client: &Client) -> Result<String, Error> {
+    if let Some(workspace) = client.workspace() {
+        return Ok(workspace.to_owned());
+    }
     let mine = client.call("workspaces.list", json!({})).await?.body;
     let mine = mine["items"].as_array().cloned().unwrap_or_default();
     match &mine[..] {
@@ -73,7 +75,10 @@ pub(super) async fn only_workspace(client: &Client) -> Result<String, Error> {
             let named = several.iter().map(|workspace| {
                 format!("\n  {}  {}", output::plain(&workspace["id"]), output::plain(&workspace["name"]))
             });
-            Err(Error::Usage(format!("say which with --workspace:{}", named.collect::<String>())))
+            Err(Error::Usage(format!(
+                "say which with --workspace, or for good with `link context set --workspace ID`:{}",
+                named.collect::<String>()
+            )))
         }
     }
 }

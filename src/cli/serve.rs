@@ -109,45 +109,51 @@ fn listed<T: ToString>(items: &[T]) -> String {
 }
 
 /// Brings the database up to date.
-pub(super) async fn migrate(given: &ArgMatches) -> Result<Ending, Error> {
+pub(super) async fn migrate(given: &ArgMatches, format: Format) -> Result<Ending, Error> {
     with_database(given, async |_| {
-        output::write("the database is up to date\n")?;
+        match format {
+            Format::Json => output::answer(&json!({"ok": true}), format)?,
+            Format::Table => output::write("the database is up to date\n")?,
+        }
         Ok(Ending::Done)
     })
     .await
 }
 
 /// Makes the read models again.
-pub(super) async fn rebuild(given: &ArgMatches) -> Result<Ending, Error> {
+pub(super) async fn rebuild(given: &ArgMatches, format: Format) -> Result<Ending, Error> {
     let only = given.get_one::<String>("workspace").map(|id| id.parse::<WorkspaceId>()).transpose();
     let only = only.map_err(|error| Error::Usage(format!("--workspace: {error}")))?;
     with_database(given, async |pool| {
+        let mut items = vec![];
         for workspace in workspaces(pool).await? {
             if only.is_some_and(|only| only != workspace) {
                 continue;
             }
             let offset =
                 projections::rebuild(pool, workspace, cluster::shard_of(workspace)).await.context("rebuilding")?;
-            output::write(&format!("{workspace}  rebuilt to offset {offset}\n"))?;
+            items.push(json!({"workspace": workspace, "rebuilt_to": offset}));
         }
+        output::answer(&json!({"items": items}), format)?;
         Ok(Ending::Done)
     })
     .await
 }
 
 /// Checks the chains of hashes.
-pub(super) async fn verify(given: &ArgMatches) -> Result<Ending, Error> {
+pub(super) async fn verify(given: &ArgMatches, format: Format) -> Result<Ending, Error> {
     with_database(given, async |pool| {
-        let mut ending = Ending::Done;
+        let (mut items, mut ending) = (vec![], Ending::Done);
         for workspace in workspaces(pool).await? {
-            match audit::verify(pool, workspace).await.context("reading the log")? {
-                Verdict::Whole { head } => output::write(&format!("{workspace}  whole, {head} events\n"))?,
+            items.push(match audit::verify(pool, workspace).await.context("reading the log")? {
+                Verdict::Whole { head } => json!({"workspace": workspace, "log": "whole", "head": head}),
                 Verdict::Broken { offset } => {
                     ending = Ending::Failed;
-                    output::write(&format!("{workspace}  BROKEN at offset {offset}\n"))?;
+                    json!({"workspace": workspace, "log": "BROKEN", "broken_at": offset})
                 }
-            }
+            });
         }
+        output::answer(&json!({"items": items}), format)?;
         Ok(ending)
     })
     .await

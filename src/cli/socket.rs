@@ -13,7 +13,10 @@ use tokio_tungstenite::{
 
 use crate::api::problem::{self, CODES, Problem};
 
-use super::{client::Client, error::Error};
+use super::{
+    client::{Client, REFRESHES_MAX},
+    error::Error,
+};
 
 /// How long connecting, the greeting and the subscription may take together.
 const GREETING_MAX: Duration = Duration::from_secs(15);
@@ -55,8 +58,8 @@ pub(super) struct Socket {
     stream: Option<Stream>,
     /// Whether the server was reached at all: what never worked is an error, not a break.
     reached: bool,
-    /// Whether a new token was fetched since the last good greeting.
-    refreshed: bool,
+    /// How often a new token was fetched since the last good greeting.
+    refreshes: u8,
     failures: u32,
 }
 
@@ -72,7 +75,7 @@ enum Trouble {
 impl Socket {
     /// Prepares a subscription; it connects when something is waited for.
     pub fn new(client: Client, wanted: Subscription) -> Self {
-        Self { client, wanted, stream: None, reached: false, refreshed: false, failures: 0 }
+        Self { client, wanted, stream: None, reached: false, refreshes: 0, failures: 0 }
     }
 
     /// Returns the offset up to which everything has come.
@@ -90,8 +93,8 @@ impl Socket {
             };
             self.stream = None;
             match trouble {
-                Trouble::Token if !self.refreshed => {
-                    self.refreshed = true;
+                Trouble::Token if self.refreshes < REFRESHES_MAX => {
+                    self.refreshes += 1;
                     if !self.client.refresh().await? {
                         return Err(unauthenticated());
                     }
@@ -117,7 +120,7 @@ impl Socket {
             }
             let stream = timeout(GREETING_MAX, self.connect()).await;
             let stream = stream.map_err(|_| Trouble::Passing("the greeting took too long".into()))??;
-            (self.stream, self.reached, self.refreshed, self.failures) = (Some(stream), true, false, 0);
+            (self.stream, self.reached, self.refreshes, self.failures) = (Some(stream), true, 0, 0);
             return Ok(None);
         };
         let frame = timeout(SILENCE_MAX, frame(stream)).await;

@@ -1,6 +1,9 @@
 //! The one integration-test binary.
 
 mod actors;
+mod cli;
+mod cli_operations;
+mod cli_shell;
 mod crash;
 mod documents;
 mod doors_input;

@@ -21,7 +21,7 @@ use super::{
     Ending,
     error::Error,
     narrator::Narrator,
-    output::write,
+    output::{note, write},
     paint::Paint,
     serve::told_to_stop,
     socket::{Heard, Socket, Subscription},
@@ -92,7 +92,7 @@ async fn on_stage(table: Arc<Table>, node: &Node, exit: bool) -> Result<Ending, 
     let story = tokio::time::timeout(STORY_MAX, play::play(&scene, &mut socket, &mut narrator));
     let ending = tokio::select! {
         ending = story => ending.unwrap_or_else(|_| {
-            eprintln!("the story did not end within {STORY_MAX:?}");
+            note(&format!("the story did not end within {STORY_MAX:?}"));
             Ok(Ending::Failed)
         })?,
         () = told_to_stop() => return Ok(Ending::Failed),
@@ -120,7 +120,7 @@ async fn listen(socket: &mut Socket, narrator: &mut Narrator) -> Result<(), Erro
             Heard::Event(event) => narrator.event(&event)?,
             Heard::Signal(signal) => narrator.signal(&signal)?,
             Heard::CaughtUp => {}
-            Heard::Broken(cause) => eprintln!("connection lost ({cause}); connecting again"),
+            Heard::Broken(cause) => note(&format!("connection lost ({cause}); connecting again")),
         }
     }
 }

@@ -112,7 +112,7 @@ async fn person(table: &Arc<Table>, server: &str, name: &str, email: &str) -> Re
         answer => answer?,
     };
     let login = Login::of(&answer.body).context("the answer holds no login")?;
-    client.adopt(Some(login))?;
+    client.speak_as(Some(login));
     Ok(client)
 }
 

@@ -9,3 +9,4 @@ pub mod real_penguin;
 pub mod runs;
 pub mod shape;
 pub mod socket;
+pub mod terminal;
