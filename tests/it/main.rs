@@ -19,6 +19,7 @@ mod penguin_lost;
 mod penguin_real;
 mod penguin_recordings;
 mod penguin_router;
+mod readme;
 mod sockets;
 mod sockets_feed;
 mod spine;
