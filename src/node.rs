@@ -37,6 +37,8 @@ use crate::{
 
 /// How long open requests may take when the node stops.
 const DRAIN: Duration = Duration::from_secs(10);
+/// Between two pings to a socket.
+const SOCKET_HEARTBEAT: Duration = Duration::from_secs(20);
 /// Commands' keys are remembered this long.
 const KEYS_LIVE: chrono::TimeDelta = chrono::TimeDelta::days(7);
 
@@ -93,6 +95,7 @@ impl Node {
             metrics: Arc::new(|| METRICS.as_ref().map(PrometheusHandle::render).unwrap_or_default()),
             stopping: stopping.clone(),
             sockets: sockets.clone(),
+            heartbeat: SOCKET_HEARTBEAT,
             node: config.node.clone(),
             trusted_proxies: config.trusted_proxies.into(),
             cors_origins: origins.into(),

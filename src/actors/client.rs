@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use ractor_cluster::RactorMessage;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
@@ -27,7 +27,7 @@ use super::{
     feed::{Batch, Committed, Signal, Topics},
 };
 
-pub use super::subscription::{Refusal, Wanted};
+pub use super::subscription::{Refusal, Told, Wanted};
 
 /// Frames that may wait for a socket.
 pub const OUTBOX_MAX: usize = 1_024;
@@ -48,11 +48,11 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Cursors are sent at most this often.
 const CURSOR_EVERY: Duration = Duration::from_millis(500);
 
-/// What goes out on a socket.
+/// What goes out to a client.
 #[derive(Clone, Debug)]
 pub enum Outgoing {
-    /// A frame, as JSON text.
-    Frame(Arc<str>),
+    /// Something to tell it.
+    Told(Told),
     /// The end.
     Close {
         /// The close code.
@@ -186,7 +186,7 @@ impl Actor for Client {
             }
             ClientMessage::Committed(batch) => state.committed(&myself, &batch).await,
             ClientMessage::Signalled(signal) => {
-                state.signalled(&signal);
+                state.signalled(signal);
                 Ok(())
             }
             ClientMessage::Head(workspace, offset) => {
@@ -240,13 +240,11 @@ impl ClientState {
         after: Option<u64>,
     ) -> Result<u64, Refusal> {
         let head = log::head(&self.context.pool, workspace).await.map_err(|_| Refusal::Unavailable)?.offset;
-        let subscribed = json!({"t": "subscribed", "id": id, "workspace": workspace, "head": head});
-        self.push(&subscribed).await.map_err(|_| Refusal::Unavailable)?;
+        self.tell(Told::Subscribed { id, workspace, head }).await.map_err(|_| Refusal::Unavailable)?;
         let cursor = after.unwrap_or(head);
         if cursor > head {
             let reason = "the offset is beyond the log: read the state anew and subscribe after its head";
-            let reset = json!({"t": "reset", "workspace": workspace, "head": head, "reason": reason});
-            self.push(&reset).await.map_err(|_| Refusal::Unavailable)?;
+            self.tell(Told::Reset { workspace, head, reason }).await.map_err(|_| Refusal::Unavailable)?;
         }
         let (cursor, cursor_sent) = (cursor.min(head), Instant::now());
         let subscription = Subscription { topics, cursor, replaying: true, caught_up: false, cursor_sent };
@@ -290,8 +288,8 @@ impl ClientState {
         if std::mem::replace(&mut subscription.caught_up, true) {
             return Ok(());
         }
-        let caught_up = json!({"t": "caught_up", "workspace": workspace, "offset": subscription.cursor});
-        self.push(&caught_up).await
+        let offset = subscription.cursor;
+        self.tell(Told::CaughtUp { workspace, offset }).await
     }
 
     async fn send_page(&mut self, workspace: WorkspaceId, page: Vec<Recorded>) -> Result<(), TooSlow> {
@@ -303,7 +301,7 @@ impl ClientState {
                 let room = tokio::time::timeout(OUTBOX_PATIENCE, self.outbox.reserve_many(REPLAY_LEAVES)).await;
                 let mut room = room.map_err(|_| TooSlow)?.map_err(|_| TooSlow)?;
                 if let Some(place) = room.next() {
-                    place.send(Outgoing::Frame(event.json()));
+                    place.send(Outgoing::Told(Told::Event(Arc::new(event))));
                 }
             }
         }
@@ -336,7 +334,7 @@ impl ClientState {
                 continue;
             }
             if event.matches(&subscription.topics) && event.visible_to(self.who) {
-                if self.outbox.try_send(Outgoing::Frame(event.json())).is_err() {
+                if self.outbox.try_send(Outgoing::Told(Told::Event(event.clone()))).is_err() {
                     // The socket is behind. The log keeps the rest until there is room.
                     subscription.replaying = true;
                     let _ = myself.cast(ClientMessage::Replay(batch.workspace));
@@ -351,21 +349,20 @@ impl ClientState {
         }
         if !sent && subscription.cursor_sent.elapsed() >= CURSOR_EVERY {
             subscription.cursor_sent = Instant::now();
-            let cursor = json!({"t": "cursor", "workspace": batch.workspace, "offset": subscription.cursor});
-            return self.push(&cursor).await;
+            let offset = subscription.cursor;
+            return self.tell(Told::Cursor { workspace: batch.workspace, offset }).await;
         }
         Ok(())
     }
 
-    fn signalled(&mut self, signal: &Signal) {
+    fn signalled(&mut self, signal: Arc<Signal>) {
         // A signal that does not fit is lost: that is what a signal is.
         if let Some(subscription) = self.subscriptions.get(&signal.workspace)
             && !subscription.replaying
             && signal.concerns(self.who, &subscription.topics)
             && self.outbox.capacity() > OUTBOX_MAX / 2
-            && let Ok(text) = serde_json::to_string(signal)
         {
-            let _ = self.outbox.try_send(Outgoing::Frame(text.into()));
+            let _ = self.outbox.try_send(Outgoing::Told(Told::Signal(signal)));
         }
     }
 
@@ -376,8 +373,8 @@ impl ClientState {
         self.put(Outgoing::Close { code: 4003, reason: "no longer a member of the workspace" }).await
     }
 
-    async fn push(&self, frame: &Value) -> Result<(), TooSlow> {
-        self.put(Outgoing::Frame(frame.to_string().into())).await
+    async fn tell(&self, told: Told) -> Result<(), TooSlow> {
+        self.put(Outgoing::Told(told)).await
     }
 
     async fn put(&self, outgoing: Outgoing) -> Result<(), TooSlow> {

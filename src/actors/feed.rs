@@ -1,40 +1,38 @@
 //! The feed: committed batches and signals, to every client actor of this node that listens to the workspace.
 //!
-//! Each event is encoded once and shared; a slow listener costs the publisher nothing but a message.
+//! Each event is written at most once in each encoding and shared; a slow listener costs the publisher nothing but a
+//! message.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use dashmap::DashMap;
 use ractor::ActorRef;
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::domain::{
     event::Recorded,
-    ids::{Subject, WorkspaceId},
+    ids::{EventId, Subject, WorkspaceId},
     principal::Principal,
 };
 
-use super::client::ClientMessage;
+use super::{client::ClientMessage, encoding::Encoded};
 
-/// One committed event and its frame.
+/// One committed event of a workspace, and its frame.
 #[derive(Debug)]
 pub struct Committed {
     /// The event.
     pub recorded: Recorded,
+    /// The bytes of its frame, for whoever sends it.
+    pub encoded: Encoded,
     workspace: WorkspaceId,
-    json: OnceLock<Arc<str>>,
 }
 
 impl Committed {
     /// Wraps an event of a workspace.
     pub fn new(workspace: WorkspaceId, recorded: Recorded) -> Self {
-        Self { recorded, workspace, json: OnceLock::new() }
-    }
-
-    /// Returns the `event` frame in JSON, encoded at the first call.
-    pub fn json(&self) -> Arc<str> {
-        self.json.get_or_init(|| frame(self.workspace, &self.recorded).to_string().into()).clone()
+        Self { recorded, encoded: Encoded::default(), workspace }
     }
 
     /// Tells whether a topic filter lets the event through.
@@ -54,27 +52,55 @@ impl Committed {
     }
 }
 
-/// Returns an event as doors show it.
-pub fn shown(event: &Recorded) -> Value {
-    let (kind, data) = event.event.encode();
-    let mut value = json!({
-        "offset": event.offset, "id": event.id, "type": kind, "subject": event.subject, "actor": event.actor,
-        "at": event.at, "trace": event.trace, "data": data,
-    });
-    if let Some(who) = &event.on_behalf_of {
-        value["on_behalf_of"] = json!(who);
+/// As an `event` frame shows it.
+impl Serialize for Committed {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        Shown::new(Some(self.workspace), &self.recorded).serialize(to)
     }
-    if let Some(cause) = event.cause {
-        value["cause"] = json!(cause);
-    }
-    value
 }
 
-fn frame(workspace: WorkspaceId, event: &Recorded) -> Value {
-    let mut value = shown(event);
-    value["t"] = json!("event");
-    value["workspace"] = json!(workspace);
-    value
+/// Returns an event as doors show it.
+pub fn shown(event: &Recorded) -> Value {
+    serde_json::to_value(Shown::new(None, event)).expect("an event has names for keys")
+}
+
+/// An event as doors show it; with its workspace where nothing else tells.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspace: Option<WorkspaceId>,
+    offset: u64,
+    id: EventId,
+    #[serde(rename = "type")]
+    kind: String,
+    subject: Subject,
+    actor: Principal,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<Principal>,
+    at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<u64>,
+    trace: &'a str,
+    data: Value,
+}
+
+impl<'a> Shown<'a> {
+    fn new(workspace: Option<WorkspaceId>, event: &'a Recorded) -> Self {
+        let (kind, data) = event.event.encode();
+        Self {
+            workspace,
+            offset: event.offset,
+            id: event.id,
+            kind,
+            subject: event.subject,
+            actor: event.actor,
+            on_behalf_of: event.on_behalf_of,
+            at: event.at,
+            cause: event.cause,
+            trace: &event.trace,
+            data,
+        }
+    }
 }
 
 /// Which events of a workspace a subscription wants.
@@ -104,10 +130,8 @@ impl Batch {
 }
 
 /// Something ephemeral: never in the log, at most once.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Signal {
-    /// Always `signal`.
-    pub t: &'static str,
     /// Whose.
     pub workspace: WorkspaceId,
     /// About what.
@@ -120,6 +144,9 @@ pub struct Signal {
     /// Who may see it; `None` means every member.
     #[serde(skip)]
     pub audience: Option<Vec<Principal>>,
+    /// The bytes of its frame, for whoever sends it.
+    #[serde(skip)]
+    pub encoded: Encoded,
 }
 
 impl Signal {
@@ -175,7 +202,7 @@ impl Feed {
 
     /// Hands a signal to everyone who listens.
     pub fn signal(&self, workspace: WorkspaceId, topic: Subject, kind: &'static str, data: Value) {
-        self.send(Signal { t: "signal", workspace, topic, kind, data, audience: None });
+        self.send(Signal { workspace, topic, kind, data, audience: None, encoded: Encoded::default() });
     }
 
     /// Hands a signal to those who listen and may see it.

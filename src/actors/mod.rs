@@ -15,6 +15,7 @@ mod conductor;
 pub mod context;
 pub mod directory;
 mod driving;
+pub mod encoding;
 mod entity;
 pub mod feed;
 mod probe;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    actors::feed::Signal,
+    actors::{encoding::Encoded, feed::Signal},
     domain::{
         conversation::ConversationKind,
         ids::{Subject, WorkspaceId},
@@ -50,7 +50,7 @@ impl Api {
             },
             _ => None,
         };
-        context.feed.send(Signal { t: "signal", workspace, topic, kind, data, audience });
+        context.feed.send(Signal { workspace, topic, kind, data, audience, encoded: Encoded::default() });
     }
 
     /// Tells whether the database answers.

@@ -20,4 +20,4 @@ pub mod text;
 pub mod workspace;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,15 +1,16 @@
 //! Doors: they decode, find out who calls, and hand over. No rule of the domain is here.
 
 mod docs;
-mod frames;
 mod headers;
-mod json;
 mod peer;
-mod query;
+pub mod query;
 mod rest;
-mod ws;
+#[cfg(test)]
+mod tests;
+pub mod values;
+pub mod ws;
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -41,6 +42,8 @@ pub struct Doors {
     pub stopping: CancellationToken,
     /// The sockets that are open.
     pub sockets: TaskTracker,
+    /// Between two pings to a socket.
+    pub heartbeat: Duration,
     /// The name of this node.
     pub node: String,
     /// Proxies whose word is taken for where a request comes from.
@@ -68,7 +71,7 @@ pub fn router(doors: Doors) -> Router {
 }
 
 async fn ready(State(doors): State<Doors>) -> Response<Body> {
-    let answer = tokio::time::timeout(std::time::Duration::from_secs(2), doors.api.database_answers()).await;
+    let answer = tokio::time::timeout(Duration::from_secs(2), doors.api.database_answers()).await;
     if doors.stopping.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
     }

@@ -15,6 +15,7 @@ use schemars::SchemaGenerator;
 use serde_json::{Map, Value};
 
 use crate::{
+    actors::encoding::Encoding,
     api::{
         Answer, Api, Caller, Identity, Method, Operation, openapi,
         problem::{self, Problem},
@@ -23,9 +24,8 @@ use crate::{
 };
 
 use super::{
-    Doors,
-    json::{self, BYTES_MAX},
-    peer, problem_response, query,
+    Doors, peer, problem_response, query,
+    values::{self, BYTES_MAX},
 };
 
 /// How long a body may take to arrive.
@@ -192,7 +192,7 @@ async fn body_of(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, 
     if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
         return Err(Problem::new(problem::UNSUPPORTED_MEDIA, "the body must be application/json"));
     }
-    match json::parse(&bytes)? {
+    match values::parse(Encoding::Json, &bytes)? {
         Value::Object(fields) => Ok(fields),
         _ => Err(Problem::new(problem::INVALID_INPUT, "the body must be a JSON object")),
     }

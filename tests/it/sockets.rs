@@ -38,7 +38,6 @@ async fn who_says_no_good_hello_first_is_sent_away() {
         Message::text(r#"{"t":"ping","id":1}"#),
         Message::text(format!(r#"{{"t":"call","id":1,"op":"auth.me","token":"{}"}}"#, ada.token)),
         Message::text("[".repeat(10_000)),
-        Message::binary(Bytes::from_static(b"\xff")),
     ];
     for first in firsts {
         let mut socket = Socket::open(&node.url).await;
@@ -60,6 +59,9 @@ async fn who_says_no_good_hello_first_is_sent_away() {
 async fn what_breaks_the_protocol_ends_the_socket() {
     let node = TestNode::start().await;
     let ada = Person::register(&node.url, "Ada").await;
+    let mut wrong = Socket::open(&node.url).await;
+    wrong.send_raw(Message::binary(Bytes::from_static(b"\xff"))).await;
+    assert_eq!(wrong.close_code().await, 4000);
     let mut twice = Socket::hello(&ada).await;
     twice.send(json!({"t": "hello", "token": ada.token})).await;
     assert_eq!(twice.close_code().await, 4000);

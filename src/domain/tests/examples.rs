@@ -31,7 +31,7 @@ fn person() -> Principal {
     Principal::User(id(1))
 }
 
-pub(super) fn examples() -> Vec<Event> {
+pub(crate) fn examples() -> Vec<Event> {
     let mut all: Vec<Event> = workspace().into_iter().map(Event::Workspace).collect();
     all.extend(project().into_iter().map(Event::Project));
     all.extend(task().into_iter().chain(delegation()).chain(attempt()).map(Event::Task));

@@ -6,7 +6,7 @@
 mod coverage;
 mod decisions;
 
-mod examples;
+pub(crate) mod examples;
 mod fixtures;
 mod laws_attempts;
 mod laws_delegations;

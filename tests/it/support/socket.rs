@@ -1,15 +1,20 @@
-//! A client on the WebSocket.
+//! A client on the WebSocket, in either encoding.
 
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Message, client::IntoClientRequest},
+};
 
 use super::person::{PATIENCE, Person};
 
 /// An open socket.
 pub struct Socket {
     inner: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// Whether frames are MessagePack.
+    binary: bool,
 }
 
 impl Socket {
@@ -17,7 +22,17 @@ impl Socket {
     pub async fn open(url: &str) -> Self {
         let url = format!("{}/ws", url.replacen("http", "ws", 1));
         let (inner, _) = connect_async(url).await.expect("the door is open");
-        Self { inner }
+        Self { inner, binary: false }
+    }
+
+    /// Connects and asks for subprotocols; what the server chose decides how frames are written.
+    pub async fn speaking(url: &str, subprotocols: &str) -> (Self, String) {
+        let url = format!("{}/ws", url.replacen("http", "ws", 1));
+        let mut request = url.into_client_request().expect("the address is good");
+        request.headers_mut().insert("sec-websocket-protocol", subprotocols.parse().expect("it fits a header"));
+        let (inner, response) = connect_async(request).await.expect("the door is open");
+        let chosen = response.headers()["sec-websocket-protocol"].to_str().expect("it is ASCII").to_owned();
+        (Self { inner, binary: chosen.ends_with("msgpack") }, chosen)
     }
 
     /// Connects and says hello.
@@ -59,7 +74,7 @@ impl Socket {
     }
 
     pub async fn send(&mut self, frame: Value) {
-        self.send_raw(Message::text(frame.to_string())).await;
+        self.send_raw(self.written(&frame)).await;
     }
 
     pub async fn send_raw(&mut self, message: Message) {
@@ -76,16 +91,37 @@ impl Socket {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.inner.next()).await.expect("something happens in time");
             match message? {
-                Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).expect("frames are JSON")),
                 Ok(Message::Close(_)) | Err(_) => return None,
-                Ok(_) => {}
+                Ok(message) => match self.read(message) {
+                    Some(frame) => return Some(frame),
+                    None => continue,
+                },
             }
         }
     }
 
     /// Sends a frame to a socket that may be closed already.
     pub async fn try_send(&mut self, frame: Value) -> bool {
-        self.inner.send(Message::text(frame.to_string())).await.is_ok()
+        self.inner.send(self.written(&frame)).await.is_ok()
+    }
+
+    fn written(&self, frame: &Value) -> Message {
+        match self.binary {
+            true => Message::binary(rmp_serde::to_vec(frame).expect("it is written")),
+            false => Message::text(frame.to_string()),
+        }
+    }
+
+    /// Reads a frame; what is none, as a ping, is passed over.
+    fn read(&self, message: Message) -> Option<Value> {
+        match message {
+            Message::Text(text) if !self.binary => Some(serde_json::from_str(&text).expect("frames are JSON")),
+            Message::Binary(bytes) if self.binary => {
+                Some(rmp_serde::from_slice(&bytes).expect("frames are MessagePack"))
+            }
+            Message::Ping(_) | Message::Pong(_) => None,
+            other => panic!("this is no frame of the subprotocol: {other:?}"),
+        }
     }
 
     /// Returns the next frame, or the code of the end, if it had one.
@@ -93,9 +129,11 @@ impl Socket {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.inner.next()).await.expect("something happens in time");
             match message {
-                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).expect("frames are JSON")),
                 Some(Ok(Message::Close(frame))) => return Err(frame.map(|frame| frame.code.into())),
-                Some(Ok(_)) => {}
+                Some(Ok(message)) => match self.read(message) {
+                    Some(frame) => return Ok(frame),
+                    None => continue,
+                },
                 Some(Err(_)) | None => return Err(None),
             }
         }
