@@ -28,6 +28,21 @@ pub struct Rates {
     pub credentials: u32,
 }
 
+/// What connections may take, unless set otherwise.
+pub const CONNECTIONS: Connections =
+    Connections { max: 10_000, idle: Duration::from_secs(30), heartbeat: Duration::from_secs(20) };
+
+/// What connections may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// Open at once, sockets among them; with more, new ones are refused: `LINK_CONNECTIONS_MAX`.
+    pub max: usize,
+    /// A connection that takes longer to send the head of its next request is closed: `LINK_CONNECTION_IDLE_SECS`.
+    pub idle: Duration,
+    /// Between two pings to a socket; after two without a sign of life it is closed: `LINK_HEARTBEAT_SECS`.
+    pub heartbeat: Duration,
+}
+
 /// Everything that can be set.
 #[derive(Clone)]
 pub struct Config {
@@ -47,6 +62,8 @@ pub struct Config {
     pub jwt_key: Option<String>,
     /// An entity that was not asked anything for this long leaves the memory: `LINK_ENTITY_IDLE_SECS`.
     pub entity_idle: Duration,
+    /// What connections may take.
+    pub connections: Connections,
     /// How much one caller may ask for.
     pub rates: Rates,
     /// Proxies whose word is taken for where a request comes from: `LINK_TRUSTED_PROXIES`.
@@ -92,6 +109,9 @@ struct File {
     pg_bin: Option<PathBuf>,
     jwt_key: Option<String>,
     entity_idle_secs: Option<u64>,
+    connections_max: Option<usize>,
+    connection_idle_secs: Option<u64>,
+    heartbeat_secs: Option<u64>,
     rate_reads: Option<u32>,
     rate_writes: Option<u32>,
     rate_credentials: Option<u32>,
@@ -132,11 +152,12 @@ impl Config {
             data_dir: path("LINK_DATA_DIR", file.data_dir).unwrap_or_else(|| default_data_dir(env)),
             pg_bin: path("LINK_PG_BIN", file.pg_bin),
             jwt_key: or("LINK_JWT_KEY", file.jwt_key),
-            entity_idle: Duration::from_secs(number(
-                "LINK_ENTITY_IDLE_SECS",
-                env,
-                file.entity_idle_secs.unwrap_or(ENTITY_IDLE.as_secs()),
-            )?),
+            entity_idle: seconds("LINK_ENTITY_IDLE_SECS", env, file.entity_idle_secs, ENTITY_IDLE)?,
+            connections: Connections {
+                max: number("LINK_CONNECTIONS_MAX", env, file.connections_max.unwrap_or(CONNECTIONS.max))?.max(1),
+                idle: seconds("LINK_CONNECTION_IDLE_SECS", env, file.connection_idle_secs, CONNECTIONS.idle)?,
+                heartbeat: seconds("LINK_HEARTBEAT_SECS", env, file.heartbeat_secs, CONNECTIONS.heartbeat)?,
+            },
             rates: Rates {
                 reads: number("LINK_RATE_READS", env, file.rate_reads.unwrap_or(RATES.reads))?,
                 writes: number("LINK_RATE_WRITES", env, file.rate_writes.unwrap_or(RATES.writes))?,
@@ -162,6 +183,7 @@ impl fmt::Debug for Config {
             .field("pg_bin", &self.pg_bin)
             .field("jwt_key", &masked(&self.jwt_key))
             .field("entity_idle", &self.entity_idle)
+            .field("connections", &self.connections)
             .field("rates", &self.rates)
             .field("trusted_proxies", &self.trusted_proxies)
             .field("cors_origins", &self.cors_origins)
@@ -181,6 +203,17 @@ where
 {
     let Some(value) = env(name) else { return Ok(otherwise) };
     value.parse().map_err(|error: ParseIntError| Error::Value { name, cause: error.to_string(), value })
+}
+
+/// Reads a time, which is at least a second.
+fn seconds(
+    name: &'static str,
+    env: &dyn Fn(&str) -> Option<String>,
+    file: Option<u64>,
+    otherwise: Duration,
+) -> Result<Duration, Error> {
+    let seconds = number(name, env, file.unwrap_or(otherwise.as_secs()))?;
+    Ok(Duration::from_secs(seconds.max(1)))
 }
 
 /// Reads a list: in the environment its items stand between commas.

@@ -32,13 +32,14 @@ use crate::{
     domain::agent::RuntimeKind,
     persistence::{Pools, embedded, log, migrations, people, secrets::Vault},
     telemetry,
-    transport::{self, Doors},
+    transport::{
+        self, Doors,
+        listener::{self, Bounds},
+    },
 };
 
 /// How long open requests may take when the node stops.
 const DRAIN: Duration = Duration::from_secs(10);
-/// Between two pings to a socket.
-const SOCKET_HEARTBEAT: Duration = Duration::from_secs(20);
 /// Commands' keys are remembered this long.
 const KEYS_LIVE: chrono::TimeDelta = chrono::TimeDelta::days(7);
 
@@ -95,13 +96,14 @@ impl Node {
             metrics: Arc::new(|| METRICS.as_ref().map(PrometheusHandle::render).unwrap_or_default()),
             stopping: stopping.clone(),
             sockets: sockets.clone(),
-            heartbeat: SOCKET_HEARTBEAT,
+            heartbeat: config.connections.heartbeat,
             node: config.node.clone(),
             trusted_proxies: config.trusted_proxies.into(),
             cors_origins: origins.into(),
         };
         LazyLock::force(&METRICS);
-        let http = tokio::spawn(serve(listener, transport::router(doors), stopping.clone()));
+        let bounds = Bounds { connections_max: config.connections.max, idle: config.connections.idle };
+        let http = tokio::spawn(listener::serve(listener, transport::router(doors), bounds, stopping.clone()));
         let chores = vec![
             tokio::spawn(beat(context.clone(), stopping.clone(), doomed.clone())),
             tokio::spawn(tidy(context.clone(), stopping.clone())),
@@ -219,14 +221,6 @@ fn runtimes() -> anyhow::Result<BTreeMap<&'static str, Arc<dyn AgentRuntime>>> {
     let penguin: Arc<dyn AgentRuntime> = Arc::new(crate::agents::penguin::Penguin::new(http));
     let scripted: Arc<dyn AgentRuntime> = Arc::new(crate::agents::scripted::Scripted);
     Ok([(runtime_name(RuntimeKind::Penguin), penguin), (runtime_name(RuntimeKind::Scripted), scripted)].into())
-}
-
-async fn serve(listener: TcpListener, router: axum::Router, stopping: CancellationToken) {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the listener failed");
-    }
 }
 
 /// Renews leases and the sign of life, until the node stops or is replaced.

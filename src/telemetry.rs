@@ -31,6 +31,8 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     ("link_agent_calls_total", "counter", "Calls of agent servers, by runtime, call and outcome"),
     ("link_agent_call_seconds", "histogram", "Time of a call of an agent server"),
     ("link_limited_total", "counter", "Calls refused because one caller asks for too much, by class"),
+    ("link_connections_open", "gauge", "Open connections, sockets among them"),
+    ("link_connections_refused_total", "counter", "Connections that were refused because there were too many"),
     ("link_clients_connected", "gauge", "Open sockets of clients"),
     ("link_clients_too_slow_total", "counter", "Clients that were cut because they did not read"),
 ];

@@ -1,7 +1,9 @@
 //! Doors: they decode, find out who calls, and hand over. No rule of the domain is here.
 
+mod connection;
 mod docs;
 mod headers;
+pub mod listener;
 mod peer;
 pub mod query;
 mod rest;

@@ -23,5 +23,6 @@ mod readme;
 mod sockets;
 mod sockets_encodings;
 mod sockets_feed;
+mod sockets_malformed;
 mod spine;
 mod support;

@@ -5,6 +5,7 @@ pub mod fake_penguin;
 pub mod matrix;
 pub mod node;
 pub mod person;
+pub mod raw;
 pub mod real_penguin;
 pub mod runs;
 pub mod shape;

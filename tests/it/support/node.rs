@@ -144,38 +144,47 @@ fn config(root: &Path, database_url: Option<String>) -> Config {
     }
 }
 
+/// Where a process under test logs to, below its directory.
+const LOG: &str = "stderr.log";
+
 /// A node as a process of its own, with its own database below its directory.
 pub struct TestProcess {
     child: Child,
     pub url: String,
     root: PathBuf,
     port: u16,
+    settings: Vec<(&'static str, &'static str)>,
 }
 
 impl TestProcess {
     pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Starts with settings of its own.
+    pub async fn with(settings: &[(&'static str, &'static str)]) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
         drop(listener);
-        Self::on(scratch("process"), port).await
+        Self::on(scratch("process"), port, settings.to_vec()).await
     }
 
-    async fn on(root: PathBuf, port: u16) -> Self {
+    async fn on(root: PathBuf, port: u16, settings: Vec<(&'static str, &'static str)>) -> Self {
+        let log = std::fs::File::options().append(true).create(true).open(root.join(LOG)).expect("the root is there");
         let child = Command::new(env!("CARGO_BIN_EXE_link"))
             .arg("serve")
             .env_remove("DATABASE_URL")
             .env("LINK_DATA_DIR", &root)
             .env("LINK_HTTP_ADDR", format!("127.0.0.1:{port}"))
             .env("LINK_NODE", "killed")
-            .env("LINK_RATE_READS", "0")
-            .env("LINK_RATE_WRITES", "0")
-            .env("LINK_RATE_CREDENTIALS", "0")
             .env("RUST_LOG", std::env::var("LINK_TEST_LOG").unwrap_or("error".into()))
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
+            .stderr(log)
             .spawn()
             .expect("the binary was built with this test");
         let url = format!("http://127.0.0.1:{port}");
-        let mut process = Self { child, url, root, port };
+        let mut process = Self { child, url, root, port, settings };
         process.wait_until_ready().await;
         process
     }
@@ -189,7 +198,7 @@ impl TestProcess {
                 return;
             }
             if let Ok(Some(status)) = self.child.try_wait() {
-                panic!("the node ended before it was ready: {status}");
+                panic!("the node ended before it was ready: {status}\n{}", self.log());
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
@@ -205,7 +214,7 @@ impl TestProcess {
     /// Starts it again on what it left behind.
     pub async fn revive(&mut self) {
         let root = std::mem::take(&mut self.root);
-        let next = Self::on(root, self.port).await;
+        let next = Self::on(root, self.port, self.settings.clone()).await;
         let mut dead = std::mem::replace(self, next);
         dead.root = PathBuf::new();
     }
@@ -219,6 +228,19 @@ impl TestProcess {
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
         panic!("it still runs after 30 seconds");
+    }
+
+    /// Returns what it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.root.join(LOG)).expect("the log is text")
+    }
+
+    /// Returns how much memory it takes.
+    pub fn resident_bytes(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel says it");
+        let kilobytes: usize = line.trim().trim_end_matches(" kB").parse().expect("it is a number");
+        kilobytes * 1_024
     }
 
     pub fn root(&self) -> &Path {
