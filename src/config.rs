@@ -28,9 +28,9 @@ pub struct Rates {
     pub credentials: u32,
 }
 
-/// What connections may take, unless set otherwise.
+/// What connections may take, unless set otherwise. Proxies keep theirs for a minute: they are the ones to end them.
 pub const CONNECTIONS: Connections =
-    Connections { max: 10_000, idle: Duration::from_secs(30), heartbeat: Duration::from_secs(20) };
+    Connections { max: 10_000, idle: Duration::from_secs(75), heartbeat: Duration::from_secs(20) };
 
 /// What connections may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,6 +21,7 @@ mod penguin_recordings;
 mod penguin_router;
 mod readme;
 mod sockets;
+mod sockets_caps;
 mod sockets_encodings;
 mod sockets_feed;
 mod sockets_malformed;

@@ -89,7 +89,7 @@ async fn greet(doors: &Doors, wire: &mut Wire, peer: Peer) -> Result<Session, Cl
     let started = ClientHandle::start(context.clone(), identity.principal).await;
     let (client, outbox) = started.map_err(|_| close(GOING_AWAY, "the node is stopping"))?;
     // From here on the session ends the client, also where the welcome does not get through.
-    let session = Session::new(doors.clone(), peer, identity, (client, outbox));
+    let session = Session::new(doors.clone(), peer, identity, client, outbox);
     wire.write(&ServerFrame::welcome(context.clock.id(), user, doors.heartbeat, doors.node.clone())).await?;
     Ok(session)
 }

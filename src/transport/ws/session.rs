@@ -50,7 +50,8 @@ impl Session {
         doors: Doors,
         peer: Peer,
         identity: Identity,
-        (client, outbox): (ClientHandle, mpsc::Receiver<Outgoing>),
+        client: ClientHandle,
+        outbox: mpsc::Receiver<Outgoing>,
     ) -> Self {
         Self { doors, peer, identity, client, outbox, calls: FuturesUnordered::new() }
     }

@@ -86,18 +86,23 @@ impl Socket {
         self.try_next().await.expect("another frame comes")
     }
 
+    /// Waits for what comes next; nothing when the socket ends without saying so. Pings do not count.
+    async fn heard(&mut self) -> Option<Message> {
+        let heard = async {
+            loop {
+                match self.inner.next().await {
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(message)) => return Some(message),
+                    Some(Err(_)) | None => return None,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, heard).await.expect("something happens in time")
+    }
+
     /// Returns the next frame, or nothing when the socket is closed.
     pub async fn try_next(&mut self) -> Option<Value> {
-        loop {
-            let message = tokio::time::timeout(PATIENCE, self.inner.next()).await.expect("something happens in time");
-            match message? {
-                Ok(Message::Close(_)) | Err(_) => return None,
-                Ok(message) => match self.read(message) {
-                    Some(frame) => return Some(frame),
-                    None => continue,
-                },
-            }
-        }
+        self.next_or_code().await.ok()
     }
 
     /// Sends a frame to a socket that may be closed already.
@@ -112,41 +117,30 @@ impl Socket {
         }
     }
 
-    /// Reads a frame; what is none, as a ping, is passed over.
-    fn read(&self, message: Message) -> Option<Value> {
+    fn read(&self, message: Message) -> Value {
         match message {
-            Message::Text(text) if !self.binary => Some(serde_json::from_str(&text).expect("frames are JSON")),
-            Message::Binary(bytes) if self.binary => {
-                Some(rmp_serde::from_slice(&bytes).expect("frames are MessagePack"))
-            }
-            Message::Ping(_) | Message::Pong(_) => None,
+            Message::Text(text) if !self.binary => serde_json::from_str(&text).expect("frames are JSON"),
+            Message::Binary(bytes) if self.binary => rmp_serde::from_slice(&bytes).expect("frames are MessagePack"),
             other => panic!("this is no frame of the subprotocol: {other:?}"),
         }
     }
 
     /// Returns the next frame, or the code of the end, if it had one.
     pub async fn next_or_code(&mut self) -> Result<Value, Option<u16>> {
-        loop {
-            let message = tokio::time::timeout(PATIENCE, self.inner.next()).await.expect("something happens in time");
-            match message {
-                Some(Ok(Message::Close(frame))) => return Err(frame.map(|frame| frame.code.into())),
-                Some(Ok(message)) => match self.read(message) {
-                    Some(frame) => return Ok(frame),
-                    None => continue,
-                },
-                Some(Err(_)) | None => return Err(None),
-            }
+        match self.heard().await {
+            Some(Message::Close(frame)) => Err(frame.map(|frame| frame.code.into())),
+            Some(message) => Ok(self.read(message)),
+            None => Err(None),
         }
     }
 
     /// Returns the code that the socket is closed with.
     pub async fn close_code(&mut self) -> u16 {
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.inner.next()).await.expect("something happens in time");
-            match message {
-                Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
-                Some(Ok(_)) => {}
-                other => panic!("the socket ended without a code: {other:?}"),
+            match self.heard().await {
+                Some(Message::Close(Some(frame))) => return frame.code.into(),
+                Some(Message::Close(None)) | None => panic!("the socket ended without a code"),
+                Some(_) => {}
             }
         }
     }
