@@ -1,12 +1,11 @@
 //! The composition root: puts the parts of a node together, in order, and takes them apart again.
 
+mod credentials;
+pub mod keys;
+
 use std::{
     collections::BTreeMap,
-    fs,
-    io::Write,
     net::SocketAddr,
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
     str::FromStr,
     sync::{Arc, LazyLock},
     time::Duration,
@@ -24,19 +23,22 @@ use crate::{
     api::{
         Api, Services,
         limits::{self, Limits},
-        tokens::{Keys, Passwords},
+        revocations::Revocations,
+        tokens::Passwords,
     },
     clock::Clock,
     cluster::{ALIVE, HEARTBEAT, Identity, Membership, Standing},
     config::{Config, Rates},
     domain::agent::RuntimeKind,
-    persistence::{Pools, embedded, log, migrations, people, secrets::Vault},
+    persistence::{Pools, embedded, log, logins, migrations, revocations, secrets::Vault},
     telemetry,
     transport::{
         self, Doors,
         listener::{self, Bounds},
     },
 };
+
+use credentials::Credentials;
 
 /// How long open requests may take when the node stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -70,8 +72,8 @@ impl Node {
         let (options, database) = database(&config).await?;
         let pools = Pools::open(options).await.context("connecting to the database")?;
         migrations::migrate(&pools.writes).await.context("bringing the database up to date")?;
-        let keys = keys(&config)?;
-        let vault = Vault::new(keys.vault()).ok().context("making the vault for credentials")?;
+        let (key_file, (keys, keys_text)) = (keys::KeyFile::of(&config), keys::read(&config)?);
+        let vault = Vault::new(&keys.vault()).ok().context("making the vault for credentials")?;
         let cluster_addr = config.cluster_addr.to_string();
         // The lock on its own database already proves that no other process has this node's name.
         let alive = if database.is_some() { Duration::ZERO } else { ALIVE };
@@ -81,8 +83,11 @@ impl Node {
         let (directory, directory_task) = Directory::start(context.clone()).await?;
         let Rates { reads, writes, credentials } = config.rates;
         let limits = Limits::new(limits::Rates { reads, writes, credentials });
-        let services = Services { directory: directory.clone(), keys, passwords: Passwords::default(), limits };
-        let api = Api::new(Arc::new(services));
+        let revocations = Revocations::default();
+        revocations.follow(&context.pool, context.clock.now()).await;
+        let passwords = Passwords::default();
+        let services = Arc::new(Services { directory: directory.clone(), keys, revocations, passwords, limits });
+        let api = Api::new(services.clone());
         let (stopping, doomed) = (CancellationToken::new(), CancellationToken::new());
         let sockets = TaskTracker::new();
         let listener = TcpListener::bind(config.http_addr)
@@ -107,6 +112,7 @@ impl Node {
         let chores = vec![
             tokio::spawn(beat(context.clone(), stopping.clone(), doomed.clone())),
             tokio::spawn(tidy(context.clone(), stopping.clone())),
+            tokio::spawn(Credentials::new(services, key_file, keys_text).keep()),
         ];
         if let Some(database) = &database {
             let (ended, stopping, doomed) = (database.ended(), stopping.clone(), doomed.clone());
@@ -185,33 +191,6 @@ pub async fn database(config: &Config) -> anyhow::Result<(PgConnectOptions, Opti
     Ok((server.options("link"), Some(server)))
 }
 
-/// Reads the key that was given, or the one in the data directory, which is made once.
-fn keys(config: &Config) -> anyhow::Result<Keys> {
-    if let Some(key) = &config.jwt_key {
-        return Ok(Keys::parse(key)?);
-    }
-    let path = config.data_dir.join("jwt.key");
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let text = Keys::generate()?;
-            write_private(&path, &text).with_context(|| format!("keeping the key in {}", path.display()))?;
-            text
-        }
-        Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
-    };
-    Ok(Keys::parse(&text)?)
-}
-
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
 fn runtimes() -> anyhow::Result<BTreeMap<&'static str, Arc<dyn AgentRuntime>>> {
     let http = reqwest::Client::builder()
         .user_agent(concat!("link/", env!("CARGO_PKG_VERSION")))
@@ -248,8 +227,9 @@ async fn tidy(context: Arc<Context>, stopping: CancellationToken) {
         tick.tick().await;
         let now = context.clock.now();
         let keys = log::forget_commands(&context.pool, now - KEYS_LIVE).await;
-        let tokens = people::forget_tokens(&context.pool, now).await;
-        if let (Err(error), _) | (_, Err(error)) = (keys, tokens) {
+        let logins = logins::forget(&context.pool, now).await;
+        let revocations = revocations::forget(&context.pool, now).await;
+        if let Err(error) = keys.map(|_| ()).and(logins).and(revocations) {
             tracing::warn!(%error, "old keys and tokens not forgotten; the next time they are");
         }
     }

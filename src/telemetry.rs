@@ -16,6 +16,9 @@ const EVENTS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512
 pub const METRICS: &[(&str, &str, &str)] = &[
     ("link_operations_total", "counter", "Calls of operations, by operation and outcome"),
     ("link_operation_seconds", "histogram", "Time of a call of an operation"),
+    ("link_identifications_total", "counter", "Tokens and keys that were shown, by credential and outcome"),
+    ("link_revocations_known", "gauge", "Revocations that this node has to remember"),
+    ("link_revocation_polls_total", "counter", "Questions to the database what other nodes revoked, by outcome"),
     ("link_commands_total", "counter", "Commands to entities, by kind and outcome"),
     ("link_command_seconds", "histogram", "Time from handing a command in to its answer"),
     ("link_commit_seconds", "histogram", "Time of a commit of the log"),

@@ -1,23 +1,33 @@
 //! `auth`: people, their passwords and tokens.
 
+use chrono::TimeDelta;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{
-        ids::UserId,
+        ids::{LoginId, UserId},
         permission::Permission as P,
         text::{Text, Title},
     },
-    persistence::people::{self, NewToken, Person, Shown},
+    persistence::{
+        logins::{self, Ending, NewToken, Shown},
+        people::{self, Person},
+        revocations::Revoked,
+    },
 };
 
 use super::{
     call::Call,
+    identity::{Credential, unauthenticated},
     problem::{self, Problem},
+    signing::ACCESS_LIFE,
     table::{Method, Operation},
-    tokens::{self, ACCESS_LIFE, REFRESH_LIFE, REFRESH_OVERLAP},
+    tokens::{self, REFRESH_LIFE, REFRESH_OVERLAP},
 };
+
+/// How far the clocks of two nodes may differ.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(1);
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
@@ -33,7 +43,13 @@ pub(super) fn operations() -> Vec<Operation> {
             .doc("Gives new tokens for a refresh token, which is spent. Showing a spent one again ends the login."),
         Operation::mutation("auth.logout", Method::Post, "/auth/logout", logout)
             .needs(P::Public, None)
-            .doc("Ends the login that a refresh token belongs to."),
+            .doc("Ends the login that a refresh token belongs to, and with it its access tokens."),
+        Operation::mutation("auth.logout_everywhere", Method::Post, "/auth/logout_everywhere", logout_everywhere)
+            .needs(P::LoggedIn, None)
+            .doc("Ends all logins of the caller, this one too. API keys stay: revoke them one by one."),
+        Operation::mutation("auth.change_password", Method::Post, "/auth/change_password", change_password)
+            .needs(P::LoggedIn, None)
+            .doc("Changes the caller's password and ends all their other logins."),
         Operation::query("auth.me", "/auth/me", me).needs(P::Signed, None).doc("Says whose token it is."),
     ]
 }
@@ -111,8 +127,7 @@ struct LoggedIn {
 }
 
 async fn register(call: Call, input: Register) -> Result<LoggedIn, Problem> {
-    let hash = call.services.passwords.hash(input.password.to_string()).await;
-    let password_hash = hash.ok_or_else(|| Problem::new(problem::INTERNAL, "the password could not be hashed"))?;
+    let password_hash = Some(hashed(&call, &input.password).await?);
     let person = Person {
         id: call.clock().id(),
         email: input.email.0,
@@ -123,7 +138,12 @@ async fn register(call: Call, input: Register) -> Result<LoggedIn, Problem> {
     if !people::add(call.pool(), &person).await? {
         return Err(Problem::new(problem::NAME_TAKEN, "an account with this address exists already"));
     }
-    logged_in(&call, person, call.clock().id()).await
+    log_in(&call, person).await
+}
+
+async fn hashed(call: &Call, password: &Password) -> Result<String, Problem> {
+    let hash = call.services.passwords.hash(password.to_string()).await;
+    hash.ok_or_else(|| Problem::new(problem::INTERNAL, "the password could not be hashed"))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -136,24 +156,35 @@ struct Login {
 async fn login(call: Call, input: Login) -> Result<LoggedIn, Problem> {
     let mut attempt = call.services.limits.login(&input.email.0, call.address, call.clock().now())?;
     let person = people::by_email(call.pool(), &input.email.0).await?;
-    let hash = person.as_ref().map(|person| person.password_hash.clone());
+    let hash = person.as_ref().and_then(|person| person.password_hash.clone());
     let right = call.services.passwords.check(input.password.to_string(), hash).await;
     match person.filter(|_| right) {
         Some(person) => {
             attempt.forgive();
-            logged_in(&call, person, call.clock().id()).await
+            log_in(&call, person).await
         }
         None => Err(Problem::new(problem::BAD_CREDENTIALS, "no account has this address and this password")),
     }
 }
 
-async fn logged_in(call: &Call, person: Person, family: uuid::Uuid) -> Result<LoggedIn, Problem> {
-    let now = call.clock().now();
-    let failed = || Problem::new(problem::INTERNAL, "no token could be made");
-    let (refresh_token, hash) = tokens::refresh_token().ok_or_else(failed)?;
-    let token = NewToken { hash, user: person.id, family, issued_at: now, expires_at: now + REFRESH_LIFE };
-    people::issue(call.pool(), &token).await?;
-    let access_token = call.services.keys.access(person.id, now).map_err(|_| failed())?;
+/// Begins a login of a person who has shown who they are.
+async fn log_in(call: &Call, person: Person) -> Result<LoggedIn, Problem> {
+    let (refresh_token, token) = fresh_token(call)?;
+    let login = call.clock().id();
+    logins::begin(call.pool(), login, person.id, &token).await?;
+    logged_in(call, person, login, refresh_token)
+}
+
+fn fresh_token(call: &Call) -> Result<(String, NewToken), Problem> {
+    let issued_at = call.clock().now();
+    let made = tokens::refresh_token();
+    let (token, hash) = made.ok_or_else(|| Problem::new(problem::INTERNAL, "no token could be made"))?;
+    Ok((token, NewToken { hash, issued_at, expires_at: issued_at + REFRESH_LIFE }))
+}
+
+fn logged_in(call: &Call, person: Person, login: LoginId, refresh_token: String) -> Result<LoggedIn, Problem> {
+    let signed = call.services.keys.access(person.id, login, call.clock().id(), call.clock().now());
+    let access_token = signed.map_err(|_| Problem::new(problem::INTERNAL, "no token could be made"))?;
     Ok(LoggedIn {
         user: person.into(),
         access_token,
@@ -171,15 +202,33 @@ struct Refresh {
 
 async fn refresh(call: Call, input: Refresh) -> Result<LoggedIn, Problem> {
     let hash = tokens::sha256(input.refresh_token.as_bytes());
+    let (refresh_token, next) = fresh_token(&call)?;
     let refused = |detail| Err(Problem::new(problem::UNAUTHENTICATED, detail));
-    match people::spend(call.pool(), &hash, call.clock().now(), REFRESH_OVERLAP).await? {
-        Shown::Good { user, family } => match people::by_id(call.pool(), user).await? {
-            Some(person) => logged_in(&call, person, family).await,
+    match logins::rotate(call.pool(), &hash, &next, REFRESH_OVERLAP, ending(&call)).await? {
+        Shown::Good { user, login } => match people::by_id(call.pool(), user).await? {
+            Some(person) => logged_in(&call, person, login, refresh_token),
             None => refused("the account is gone"),
         },
-        Shown::Reused => refused("this refresh token was used before: the login has ended, log in again"),
+        Shown::Reused(login) => {
+            tracing::warn!(%login, "a spent refresh token was shown again: the login has ended");
+            ended(&call, [login]);
+            refused("this refresh token was used before: the login has ended, log in again")
+        }
         Shown::Worthless => refused("this refresh token is not, or no longer, good: log in again"),
     }
+}
+
+/// Ends a login now; its last access token may have been made just now.
+fn ending(call: &Call) -> Ending {
+    let at = call.clock().now();
+    Ending { at, until: at + ACCESS_LIFE + CLOCKS_DIFFER }
+}
+
+/// Has this node know at once what the others hear of within a second.
+fn ended(call: &Call, logins: impl IntoIterator<Item = LoginId>) {
+    let ending = ending(call);
+    let revoked = logins.into_iter().map(|login| Revoked { id: login.0, until: ending.until });
+    call.services.revocations.add(revoked, ending.at);
 }
 
 /// Nothing more to say.
@@ -189,7 +238,35 @@ struct Done {
 }
 
 async fn logout(call: Call, input: Refresh) -> Result<Done, Problem> {
-    people::revoke(call.pool(), &tokens::sha256(input.refresh_token.as_bytes()), call.clock().now()).await?;
+    ended(&call, logins::end(call.pool(), &tokens::sha256(input.refresh_token.as_bytes()), ending(&call)).await?);
+    Ok(Done { ok: true })
+}
+
+async fn logout_everywhere(call: Call, _: Nothing) -> Result<Done, Problem> {
+    ended(&call, logins::end_all(call.pool(), call.user()?, None, ending(&call)).await?);
+    Ok(Done { ok: true })
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ChangePassword {
+    /// The one that is good until now.
+    password: Text<1, 256>,
+    /// At least 8 characters.
+    new_password: Password,
+}
+
+async fn change_password(call: Call, input: ChangePassword) -> Result<Done, Problem> {
+    let person = people::by_id(call.pool(), call.user()?).await?;
+    let person = person.ok_or_else(|| unauthenticated("the account is gone"))?;
+    let mut attempt = call.services.limits.login(&person.email, call.address, call.clock().now())?;
+    if !call.services.passwords.check(input.password.to_string(), person.password_hash).await {
+        return Err(Problem::new(problem::BAD_CREDENTIALS, "this is not the account's password"));
+    }
+    attempt.forgive();
+    people::set_password(call.pool(), person.id, &hashed(&call, &input.new_password).await?).await?;
+    let Credential::Login(this) = call.identity()?.credential;
+    ended(&call, logins::end_all(call.pool(), person.id, Some(this), ending(&call)).await?);
     Ok(Done { ok: true })
 }
 
@@ -199,5 +276,5 @@ struct Nothing {}
 
 async fn me(call: Call, _: Nothing) -> Result<UserView, Problem> {
     let person = people::by_id(call.pool(), call.user()?).await?;
-    person.map(UserView::from).ok_or_else(|| Problem::new(problem::UNAUTHENTICATED, "the account is gone"))
+    person.map(UserView::from).ok_or_else(|| unauthenticated("the account is gone"))
 }

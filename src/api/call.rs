@@ -27,7 +27,7 @@ use crate::{
 };
 
 use super::{
-    identity::{Caller, Identity, unauthenticated},
+    identity::{Caller, Credential, Identity, unauthenticated},
     problem::{self, Problem},
     services::Services,
     table::{Kind, Operation, Table},
@@ -155,6 +155,9 @@ impl Api {
             return Ok(None);
         }
         let identity = identity.ok_or_else(|| unauthenticated("a valid token is needed"))?;
+        if operation.permission == Permission::LoggedIn && !matches!(identity.credential, Credential::Login(_)) {
+            return Err(Problem::new(problem::FORBIDDEN, "only a person who has logged in can do this, no API key"));
+        }
         let Some((scope, field)) = operation.scope else { return Ok(None) };
         let id = input.get(field).and_then(Value::as_str).and_then(|text| text.parse().ok());
         let id = id.ok_or_else(|| Problem::field(field, "must be a UUID"))?;

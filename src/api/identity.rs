@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 
 use crate::domain::{
-    ids::{UserId, WorkspaceId},
+    ids::{LoginId, UserId, WorkspaceId},
     permission::Permissions,
     principal::Principal,
 };
@@ -28,21 +28,27 @@ pub struct Identity {
     pub workspace: Option<WorkspaceId>,
     /// When the credential ends by itself.
     pub until: Option<DateTime<Utc>>,
+    /// When it was last certain that nobody had revoked it.
+    pub proven_at: DateTime<Utc>,
 }
 
 /// What was shown to prove who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// An access token of a person's login.
-    Login,
+    Login(LoginId),
+}
+
+impl Credential {
+    /// Returns what is named where it is revoked.
+    fn id(self) -> uuid::Uuid {
+        match self {
+            Self::Login(id) => id.0,
+        }
+    }
 }
 
 impl Identity {
-    /// Returns whether the credential is still good at a time.
-    pub fn lasts(&self, now: DateTime<Utc>) -> bool {
-        self.until.is_none_or(|until| now < until)
-    }
-
     /// Returns the person, when it is one.
     pub fn user(&self) -> Option<UserId> {
         self.principal.user()
@@ -65,16 +71,38 @@ pub struct Caller {
 impl Api {
     /// Finds out whose token it is. Every door asks here, and only here.
     pub async fn identify(&self, token: &str) -> Result<Identity, Problem> {
-        let now = self.services().context().clock.now();
-        let good = self.services().keys.check(token.trim(), now);
-        let (user, until) = good.ok_or_else(|| unauthenticated("the token is not, or no longer, good"))?;
-        Ok(Identity {
-            principal: Principal::User(user),
-            credential: Credential::Login,
+        let identity = self.identity_of(token.trim());
+        let (credential, outcome) = ("login", if identity.is_some() { "ok" } else { "refused" });
+        metrics::counter!("link_identifications_total", "credential" => credential, "outcome" => outcome).increment(1);
+        identity.ok_or_else(|| unauthenticated("the token is not, or no longer, good"))
+    }
+
+    fn identity_of(&self, token: &str) -> Option<Identity> {
+        let access = self.services().keys.check(token, self.services().context().clock.now())?;
+        let identity = Identity {
+            principal: Principal::User(access.user),
+            credential: Credential::Login(access.login),
             scopes: Permissions::ALL,
             workspace: None,
-            until: Some(until),
-        })
+            until: Some(access.until),
+            proven_at: access.issued_at,
+        };
+        self.still_good(&identity).then_some(identity)
+    }
+
+    /// Tells whether a credential that was good when it was shown still is: it has not ended, and nobody revoked it.
+    /// Cheap enough for every batch that goes out.
+    pub fn still_good(&self, identity: &Identity) -> bool {
+        let services = self.services();
+        let now = services.context().clock.now();
+        identity.until.is_none_or(|until| now < until)
+            && !services.revocations.covers(identity.credential.id(), identity.proven_at)
+    }
+
+    /// Returns what changes whenever a credential was revoked: whoever holds a connection open asks
+    /// [`Api::still_good`] again then.
+    pub fn revocations(&self) -> tokio::sync::watch::Receiver<()> {
+        self.services().revocations.changes()
     }
 }
 

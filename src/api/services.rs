@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use crate::actors::{Context, Directory};
 
-use super::{
-    limits::Limits,
-    tokens::{Keys, Passwords},
-};
+use super::{limits::Limits, revocations::Revocations, signing::Keys, tokens::Passwords};
 
 /// The node, as operations see it.
 pub struct Services {
@@ -15,6 +12,8 @@ pub struct Services {
     pub directory: Directory,
     /// Signs and checks tokens.
     pub keys: Keys,
+    /// What was revoked before its time.
+    pub revocations: Revocations,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
     /// Counts who asks for how much.

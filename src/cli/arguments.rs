@@ -53,6 +53,7 @@ pub(super) fn command(table: &Table) -> Command {
             node(Command::new("rebuild-projections").about("Makes the read models again from the log"))
                 .arg(text("workspace").help("Only this workspace")),
             node(Command::new("verify").about("Checks the hash chain of every workspace's log")),
+            keys(),
         ])
         .subcommands([
             login(),
@@ -91,6 +92,20 @@ fn demo() -> Command {
     Command::new("demo")
         .about("Starts a node with people, a project and scripted agents, and shows a delegation live")
         .arg(switch("exit").help("Ends when the work is done; exit code 0 only if it is"))
+}
+
+/// The signing keys in the data directory; a node that runs on it notices.
+fn keys() -> Command {
+    let list = Command::new("list").about("Lists the signing keys by their `kid`; the first one signs");
+    let rotate = Command::new("rotate").about("Makes a new key that signs from now on; the others still verify");
+    let retire = Command::new("retire")
+        .about("Takes a key out; what it signed or sealed is worthless then")
+        .arg(Arg::new("kid").required(true).value_name("KID"));
+    Command::new("keys").about("The keys that sign tokens").subcommand_required(true).subcommands([
+        node(list),
+        node(rotate),
+        node(retire),
+    ])
 }
 
 fn password(command: Command) -> Command {

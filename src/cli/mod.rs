@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod fields;
 mod generated;
+mod keys;
 mod narrator;
 mod operations;
 mod output;
@@ -83,6 +84,7 @@ async fn dispatch(table: &Arc<Table>, matches: &ArgMatches, format: Format) -> R
         Some(("migrate", given)) => serve::migrate(given, format).await,
         Some(("rebuild-projections", given)) => serve::rebuild(given, format).await,
         Some(("verify", given)) => serve::verify(given, format).await,
+        Some(("keys", given)) => keys::run(given, format),
         Some(("login", given)) => session::login(&newcomer()?, given, format).await,
         Some(("register", given)) => session::register(&newcomer()?, given, format).await,
         Some(("logout", _)) => session::logout(&client()?, format).await,

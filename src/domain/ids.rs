@@ -58,6 +58,12 @@ ids! {
     ArtifactId,
     /// One committed event.
     EventId,
+    /// One login of a person.
+    LoginId,
+    /// An API key.
+    KeyId,
+    /// A program outside of Link that is a member of a workspace.
+    ServiceId,
 }
 
 /// What an event is about, written `kind:id`; also the key of the entity that folds it.

@@ -12,6 +12,8 @@ pub enum Permission {
     Public,
     /// Anyone with a token, about themselves.
     Signed,
+    /// A person who has logged in, about themselves; no API key will do.
+    LoggedIn,
     /// See the workspace.
     Read,
     /// Talk in it.
@@ -30,9 +32,10 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission, in rising order.
-    pub const EVERY: [Self; 9] = [
+    pub const EVERY: [Self; 10] = [
         Self::Public,
         Self::Signed,
+        Self::LoggedIn,
         Self::Read,
         Self::Converse,
         Self::Work,
@@ -95,7 +98,7 @@ impl FromIterator<Permission> for Permissions {
 pub fn allows(role: Role, permission: Permission) -> bool {
     use Permission as P;
     match permission {
-        P::Public | P::Signed | P::Read => true,
+        P::Public | P::Signed | P::LoggedIn | P::Read => true,
         P::Converse => true,
         P::Work | P::Delegate | P::Review => role >= Role::Member,
         P::ManageAgents | P::ManageMembers => role >= Role::Admin,

@@ -4,11 +4,13 @@ pub mod audit;
 pub mod embedded;
 pub mod leases;
 pub mod log;
+pub mod logins;
 pub mod migrations;
 pub mod penguins;
 pub mod people;
 pub mod projections;
 pub mod queries;
+pub mod revocations;
 pub mod secrets;
 pub mod views;
 

@@ -1,9 +1,12 @@
 //! Credentials of agent servers: sealed before they reach the database, opened only by a driver about to call.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, NONCE_LEN, RandomizedNonceKey},
+    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
     error::Unspecified,
 };
 use sqlx::PgPool;
@@ -17,7 +20,7 @@ pub type Credentials = BTreeMap<String, String>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It was sealed with another key, or changed.
-    #[error("the credentials of instance {0} cannot be opened: they were sealed with another LINK_JWT_KEY")]
+    #[error("the credentials of instance {0} cannot be opened: the LINK_JWT_KEY that they were sealed with is gone")]
     Sealed(InstanceId),
     /// The key or the random numbers failed.
     #[error("the credentials cannot be sealed")]
@@ -27,15 +30,26 @@ pub enum Error {
     Database(#[from] sqlx::Error),
 }
 
-/// Seals and opens credentials with AES-256-GCM under one key of the installation.
+/// Seals credentials with AES-256-GCM under the newest key of the installation, and opens what any of its keys sealed.
 pub struct Vault {
-    key: RandomizedNonceKey,
+    keys: RwLock<Arc<[RandomizedNonceKey]>>,
 }
 
 impl Vault {
-    /// Makes a vault from the installation's key.
-    pub fn new(key: &[u8; 32]) -> Result<Self, Unspecified> {
-        Ok(Self { key: RandomizedNonceKey::new(&AES_256_GCM, key)? })
+    /// Makes a vault from the installation's keys, newest first.
+    pub fn new(keys: &[[u8; 32]]) -> Result<Self, Unspecified> {
+        Ok(Self { keys: RwLock::new(ring(keys)?) })
+    }
+
+    /// Takes other keys from now on.
+    pub fn replace(&self, keys: &[[u8; 32]]) -> Result<(), Unspecified> {
+        let ring = ring(keys)?;
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = ring;
+        Ok(())
+    }
+
+    fn keys(&self) -> Arc<[RandomizedNonceKey]> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Keeps the credentials of an instance.
@@ -47,8 +61,9 @@ impl Vault {
         credentials: &Credentials,
     ) -> Result<(), Error> {
         let mut sealed = serde_json::to_vec(credentials).map_err(|_| Error::Unsealable)?;
-        let nonce = self
-            .key
+        let keys = self.keys();
+        let key = keys.first().ok_or(Error::Unsealable)?;
+        let nonce = key
             .seal_in_place_append_tag(Aad::from(instance.0.as_bytes()), &mut sealed)
             .map_err(|_| Error::Unsealable)?;
         sealed.extend_from_slice(nonce.as_ref());
@@ -70,12 +85,23 @@ impl Vault {
             .bind(instance.0)
             .fetch_optional(pool)
             .await?;
-        let Some(mut sealed) = sealed else { return Ok(Credentials::new()) };
-        let broken = || Error::Sealed(instance);
-        let nonce = sealed.split_off(sealed.len().checked_sub(NONCE_LEN).ok_or_else(broken)?);
-        let nonce = aws_lc_rs::aead::Nonce::try_assume_unique_for_key(&nonce).map_err(|_| broken())?;
-        let opened =
-            self.key.open_in_place(nonce, Aad::from(instance.0.as_bytes()), &mut sealed).map_err(|_| broken())?;
-        serde_json::from_slice(opened).map_err(|_| broken())
+        let Some(sealed) = sealed else { return Ok(Credentials::new()) };
+        let opened = self.keys().iter().find_map(|key| opened(key, instance, &sealed));
+        let opened = opened.ok_or(Error::Sealed(instance))?;
+        serde_json::from_slice(&opened).map_err(|_| Error::Sealed(instance))
     }
+}
+
+fn ring(keys: &[[u8; 32]]) -> Result<Arc<[RandomizedNonceKey]>, Unspecified> {
+    keys.iter().map(|key| RandomizedNonceKey::new(&AES_256_GCM, key)).collect()
+}
+
+fn opened(key: &RandomizedNonceKey, instance: InstanceId, sealed: &[u8]) -> Option<Vec<u8>> {
+    let (sealed, nonce) = sealed.split_at_checked(sealed.len().checked_sub(NONCE_LEN)?)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    // A key that does not fit spoils what it tries to open.
+    let mut sealed = sealed.to_vec();
+    let length = key.open_in_place(nonce, Aad::from(instance.0.as_bytes()), &mut sealed).ok()?.len();
+    sealed.truncate(length);
+    Some(sealed)
 }

@@ -62,6 +62,7 @@ pub fn router(doors: Doors) -> Router {
         .route("/metrics", get(metrics))
         .route("/ws", get(ws::upgrade))
         .route("/docs", get(docs::page))
+        .route("/.well-known/jwks.json", get(public_keys))
         .nest("/api/v1", rest::routes(&doors.api))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
@@ -85,6 +86,12 @@ async fn ready(State(doors): State<Doors>) -> Response<Body> {
 
 async fn metrics(State(doors): State<Doors>) -> Response<Body> {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], (doors.metrics)()).into_response()
+}
+
+/// The keys that access tokens can be checked with, by whoever wants to.
+async fn public_keys(State(doors): State<Doors>) -> Response<Body> {
+    let headers = [(header::CONTENT_TYPE, "application/jwk-set+json"), (header::CACHE_CONTROL, "public, max-age=300")];
+    (headers, doors.api.services().keys.public().to_string()).into_response()
 }
 
 async fn no_such_path(State(doors): State<Doors>, headers: HeaderMap) -> Response<Body> {

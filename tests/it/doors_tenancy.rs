@@ -117,7 +117,7 @@ async fn a_guest_reads_and_talks_and_does_nothing_else() {
     for operation in table.operations() {
         use Permission as P;
         match operation.permission {
-            P::Public | P::Signed | P::Converse => {}
+            P::Public | P::Signed | P::LoggedIn | P::Converse => {}
             P::Work | P::Delegate | P::Review | P::ManageAgents | P::ManageMembers => {
                 fire(operation).await.is("forbidden");
             }

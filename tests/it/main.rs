@@ -1,6 +1,7 @@
 //! The one integration-test binary.
 
 mod actors;
+mod auth;
 mod cli;
 mod cli_operations;
 mod cli_shell;

@@ -13,7 +13,8 @@ use crate::support::{matrix::World, node::TestNode, person::Person, socket::Sock
 fn fresh(node: &TestNode, person: &Person) -> String {
     let services = node.node.api().services();
     let user: UserId = person.id.parse().expect("it is an id");
-    services.keys.access(user, services.context().clock.now()).expect("the key signs")
+    let clock = &services.context().clock;
+    services.keys.access(user, clock.id(), clock.id(), clock.now()).expect("the key signs")
 }
 
 /// Checks that a socket still works.

@@ -62,6 +62,7 @@ impl Session {
         let mut heartbeat = tokio::time::interval_at(Instant::now() + period, period);
         let mut heard = Instant::now();
         let stopping = self.doors.stopping.clone();
+        let mut revocations = self.doors.api.revocations();
         loop {
             let step = tokio::select! {
                 received = wire.receive(), if self.calls.len() < ANSWERS_MAX => {
@@ -71,6 +72,7 @@ impl Session {
                 outgoing = self.outbox.recv() => self.deliver(wire, outgoing).await,
                 Some(answer) = self.calls.next() => write_answer(wire, answer).await,
                 _ = heartbeat.tick() => self.beat(wire, heard).await,
+                Ok(()) = revocations.changed() => self.must_be_good(),
                 () = stopping.cancelled() => Err(self.say_goodbye(wire).await),
             };
             if let Err(why) = step {
@@ -95,10 +97,10 @@ impl Session {
 
     /// Checks that the credential that was shown is still good.
     pub(super) fn must_be_good(&self) -> Result<(), Close> {
-        if self.identity.lasts(self.doors.api.services().context().clock.now()) {
+        if self.doors.api.still_good(&self.identity) {
             return Ok(());
         }
-        Err(close(NOT_AUTHENTICATED, "the token has ended: send `auth` with a fresh one in time"))
+        Err(close(NOT_AUTHENTICATED, "the token has ended or was revoked: send `auth` with a fresh one in time"))
     }
 
     /// Writes what is ready, then flushes once.

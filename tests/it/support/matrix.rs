@@ -62,7 +62,7 @@ impl World {
         match field {
             _ if self.names(field) => json!(self.id(field)),
             "email" => json!("nobody@example.org"),
-            "password" => json!("correct horse"),
+            "password" | "new_password" => json!("correct horse"),
             "refresh_token" => json!("link_rt_none"),
             "name" | "title" => json!("A name"),
             "role" => json!("member"),

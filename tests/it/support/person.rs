@@ -22,6 +22,8 @@ pub fn http() -> Client {
 pub struct Person {
     pub url: String,
     pub token: String,
+    pub refresh_token: String,
+    pub email: String,
     pub id: String,
     pub http: Client,
 }
@@ -59,9 +61,26 @@ impl Person {
         let body = json!({"email": email, "name": name, "password": "correct horse"});
         let answer = http.post(format!("{url}/api/v1/auth/register")).json(&body).send().await.expect("it answers");
         let body: Value = answer.json().await.expect("it answers in JSON");
-        let token = body["access_token"].as_str().unwrap_or_else(|| panic!("{body:#}")).to_owned();
-        let id = body["user"]["id"].as_str().expect("a user has an id").to_owned();
-        Self { url: url.to_owned(), token, id, http }
+        Self::logged_in(url, &body)
+    }
+
+    /// Logs the same person in once more.
+    pub async fn login(&self) -> Self {
+        let body = json!({"email": self.email, "password": "correct horse"});
+        Self::logged_in(&self.url, &self.post("/auth/login", body).await)
+    }
+
+    /// Takes the tokens of an answer.
+    pub fn logged_in(url: &str, body: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{body:#}")).to_owned();
+        Self {
+            url: url.to_owned(),
+            token: text(&body["access_token"]),
+            refresh_token: text(&body["refresh_token"]),
+            email: text(&body["user"]["email"]),
+            id: text(&body["user"]["id"]),
+            http: http(),
+        }
     }
 
     pub async fn send(&self, method: Method, path: &str, body: Option<&Value>, key: Option<&str>) -> Answer {
