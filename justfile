@@ -31,6 +31,10 @@ e2e:
     LINK_REAL_PENGUIN=1 cargo test --locked --test it -- penguin_end_to_end:: penguin_real:: --test-threads=1
     LINK_KILL_POINTS=200 cargo test --locked --test it -- crash::an_acknowledged --nocapture
 
+# Throws bytes at every decoder for some seconds each.
+fuzz seconds="30":
+    fuzz/run.sh {{seconds}}
+
 # What the performance claims rest on.
 bench:
     cargo bench --locked
