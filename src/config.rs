@@ -3,7 +3,6 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
-    num::ParseIntError,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -70,6 +69,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Web origins, other than Link's own, whose pages may call Link: `LINK_CORS_ORIGINS`.
     pub cors_origins: Vec<String>,
+    /// Whether webhooks may lead to private addresses: `LINK_WEBHOOKS_ALLOW_PRIVATE`.
+    pub webhooks_allow_private: bool,
     /// What is logged: `RUST_LOG`.
     pub log: String,
 }
@@ -117,6 +118,7 @@ struct File {
     rate_credentials: Option<u32>,
     trusted_proxies: Option<Vec<String>>,
     cors_origins: Option<Vec<String>>,
+    webhooks_allow_private: Option<bool>,
     log: Option<String>,
 }
 
@@ -154,17 +156,22 @@ impl Config {
             jwt_key: or("LINK_JWT_KEY", file.jwt_key),
             entity_idle: seconds("LINK_ENTITY_IDLE_SECS", env, file.entity_idle_secs, ENTITY_IDLE)?,
             connections: Connections {
-                max: number("LINK_CONNECTIONS_MAX", env, file.connections_max.unwrap_or(CONNECTIONS.max))?.max(1),
+                max: parsed("LINK_CONNECTIONS_MAX", env, file.connections_max.unwrap_or(CONNECTIONS.max))?.max(1),
                 idle: seconds("LINK_CONNECTION_IDLE_SECS", env, file.connection_idle_secs, CONNECTIONS.idle)?,
                 heartbeat: seconds("LINK_HEARTBEAT_SECS", env, file.heartbeat_secs, CONNECTIONS.heartbeat)?,
             },
             rates: Rates {
-                reads: number("LINK_RATE_READS", env, file.rate_reads.unwrap_or(RATES.reads))?,
-                writes: number("LINK_RATE_WRITES", env, file.rate_writes.unwrap_or(RATES.writes))?,
-                credentials: number("LINK_RATE_CREDENTIALS", env, file.rate_credentials.unwrap_or(RATES.credentials))?,
+                reads: parsed("LINK_RATE_READS", env, file.rate_reads.unwrap_or(RATES.reads))?,
+                writes: parsed("LINK_RATE_WRITES", env, file.rate_writes.unwrap_or(RATES.writes))?,
+                credentials: parsed("LINK_RATE_CREDENTIALS", env, file.rate_credentials.unwrap_or(RATES.credentials))?,
             },
             trusted_proxies: list("LINK_TRUSTED_PROXIES", env, file.trusted_proxies, network)?,
             cors_origins: list("LINK_CORS_ORIGINS", env, file.cors_origins, origin)?,
+            webhooks_allow_private: parsed(
+                "LINK_WEBHOOKS_ALLOW_PRIVATE",
+                env,
+                file.webhooks_allow_private.unwrap_or(false),
+            )?,
             log: or("RUST_LOG", file.log).unwrap_or_else(|| "info".into()),
         })
     }
@@ -187,6 +194,7 @@ impl fmt::Debug for Config {
             .field("rates", &self.rates)
             .field("trusted_proxies", &self.trusted_proxies)
             .field("cors_origins", &self.cors_origins)
+            .field("webhooks_allow_private", &self.webhooks_allow_private)
             .field("log", &self.log)
             .finish()
     }
@@ -197,12 +205,12 @@ fn address(name: &'static str, given: Option<String>, default: &str) -> Result<S
     value.parse().map_err(|error: std::net::AddrParseError| Error::Value { name, cause: error.to_string(), value })
 }
 
-fn number<N>(name: &'static str, env: &dyn Fn(&str) -> Option<String>, otherwise: N) -> Result<N, Error>
+fn parsed<T>(name: &'static str, env: &dyn Fn(&str) -> Option<String>, otherwise: T) -> Result<T, Error>
 where
-    N: FromStr<Err = ParseIntError>,
+    T: FromStr<Err: fmt::Display>,
 {
     let Some(value) = env(name) else { return Ok(otherwise) };
-    value.parse().map_err(|error: ParseIntError| Error::Value { name, cause: error.to_string(), value })
+    value.parse().map_err(|error: T::Err| Error::Value { name, cause: error.to_string(), value })
 }
 
 /// Reads a time, which is at least a second.
@@ -212,7 +220,7 @@ fn seconds(
     file: Option<u64>,
     otherwise: Duration,
 ) -> Result<Duration, Error> {
-    let seconds = number(name, env, file.unwrap_or(otherwise.as_secs()))?;
+    let seconds = parsed(name, env, file.unwrap_or(otherwise.as_secs()))?;
     Ok(Duration::from_secs(seconds.max(1)))
 }
 

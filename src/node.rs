@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    actors::{Context, Directory, context::runtime_name},
+    actors::{Context, Directory, context::runtime_name, webhooks::Postman},
     agents::AgentRuntime,
     api::{
         Api, Services,
@@ -30,7 +30,7 @@ use crate::{
     cluster::{ALIVE, HEARTBEAT, Identity, Membership, Standing},
     config::{Config, Rates},
     domain::agent::RuntimeKind,
-    persistence::{Pools, embedded, log, logins, migrations, revocations, secrets::Vault},
+    persistence::{Pools, deliveries, embedded, log, logins, migrations, revocations, secrets::Vault},
     telemetry,
     transport::{
         self, Doors,
@@ -44,6 +44,13 @@ use credentials::Credentials;
 const DRAIN: Duration = Duration::from_secs(10);
 /// Commands' keys are remembered this long.
 const KEYS_LIVE: chrono::TimeDelta = chrono::TimeDelta::days(7);
+
+/// Deliveries of webhooks that are over are kept this long.
+const DELIVERIES_LIVE: chrono::TimeDelta = chrono::TimeDelta::days(30);
+/// And no more of them per webhook.
+const DELIVERIES_KEPT: i64 = 10_000;
+/// A sealed text that nothing names is kept this long: what names it may be on its way.
+const SEALED_LIVE: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 
 static METRICS: LazyLock<Option<PrometheusHandle>> = LazyLock::new(|| telemetry::metrics().ok());
 
@@ -79,7 +86,8 @@ impl Node {
         let alive = if database.is_some() { Duration::ZERO } else { ALIVE };
         let identity = Identity { node: config.node.clone(), incarnation: clock.id(), addr: cluster_addr };
         let membership = Membership::join(pools.writes.clone(), identity, alive).await?;
-        let context = Arc::new(Context::new(pools, clock, membership, vault, runtimes()?, config.entity_idle));
+        let postman = Postman::new(config.webhooks_allow_private).context("making the client of webhooks")?;
+        let context = Arc::new(Context::new(pools, clock, membership, vault, postman, runtimes()?, config.entity_idle));
         let (directory, directory_task) = Directory::start(context.clone()).await?;
         let Rates { reads, writes, credentials } = config.rates;
         let limits = Limits::new(limits::Rates { reads, writes, credentials });
@@ -231,6 +239,10 @@ async fn tidy(context: Arc<Context>, stopping: CancellationToken) {
         let revocations = revocations::forget(&context.pool, now).await;
         if let Err(error) = keys.map(|_| ()).and(logins).and(revocations) {
             tracing::warn!(%error, "old keys and tokens not forgotten; the next time they are");
+        }
+        let (old, unnamed) = (now - DELIVERIES_LIVE, now - SEALED_LIVE);
+        if let Err(error) = deliveries::forget(&context.pool, old, DELIVERIES_KEPT, unnamed).await {
+            tracing::warn!(%error, "old deliveries not forgotten; the next time they are");
         }
     }
 }

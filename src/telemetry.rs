@@ -36,6 +36,8 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     ("link_limited_total", "counter", "Calls refused because one caller asks for too much, by class"),
     ("link_connections_open", "gauge", "Open connections, sockets among them"),
     ("link_connections_refused_total", "counter", "Connections that were refused because there were too many"),
+    ("link_webhook_requests_total", "counter", "Requests to endpoints of webhooks, by outcome"),
+    ("link_webhook_request_seconds", "histogram", "Time of a request to an endpoint of a webhook"),
     ("link_clients_connected", "gauge", "Open sockets of clients"),
     ("link_clients_too_slow_total", "counter", "Clients that were cut because they did not read"),
 ];

@@ -78,6 +78,7 @@ impl Actor for Conductor {
         }
         let runners = schedule.runners().map(|(id, runner)| (id, runner.clone())).collect();
         state.handle.supervisor.cast(SupervisorMessage::Probe(runners))?;
+        state.handle.supervisor.cast(SupervisorMessage::Deliver(schedule.hooks.enabled().collect()))?;
         let now = state.handle.context.clock.now();
         let agenda = schedule.agenda(now);
         for chunk in agenda.dispatch.chunks(DISPATCHES_MAX) {

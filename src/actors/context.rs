@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-use super::feed::Feed;
+use super::{feed::Feed, webhooks::Postman};
 
 /// Snapshots that are written at the same time; more are skipped, since the log has everything.
 const SNAPSHOTS_MAX: usize = 4;
@@ -39,6 +39,8 @@ pub struct Context {
     pub membership: Membership,
     /// Credentials of agent servers.
     pub vault: Vault,
+    /// Sends events to endpoints outside.
+    pub postman: Postman,
     /// Ways to run agents.
     pub runtimes: BTreeMap<&'static str, Arc<dyn AgentRuntime>>,
     /// An entity that was not asked anything for this long leaves the memory.
@@ -53,12 +55,14 @@ impl Context {
         clock: Clock,
         membership: Membership,
         vault: Vault,
+        postman: Postman,
         runtimes: BTreeMap<&'static str, Arc<dyn AgentRuntime>>,
         entity_idle: Duration,
     ) -> Self {
         let snapshots = Arc::new(Semaphore::new(SNAPSHOTS_MAX));
         let Pools { reads: pool, writes } = pools;
-        Self { pool, writes, clock, feed: Feed::default(), membership, vault, runtimes, entity_idle, snapshots }
+        let feed = Feed::default();
+        Self { pool, writes, clock, feed, membership, vault, postman, runtimes, entity_idle, snapshots }
     }
 
     /// Returns the driver of a kind of agent.

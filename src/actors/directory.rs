@@ -7,7 +7,10 @@ use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, Supervi
 use ractor_cluster::RactorMessage;
 use tokio::{task::JoinHandle, time::Instant};
 
-use crate::{domain::ids::WorkspaceId, persistence::queries};
+use crate::{
+    domain::ids::WorkspaceId,
+    persistence::{queries, webhooks},
+};
 
 use super::{context::Context, request::CommandError, supervision::Intensity, supervisor, workspace::WorkspaceHandle};
 
@@ -47,9 +50,13 @@ impl Directory {
         self.active.get(&id).map(|known| known.clone())
     }
 
-    /// Starts every workspace that has work open, so that runs are picked up without anybody asking.
+    /// Starts every workspace that has work open or a webhook to tell, so that runs and deliveries are picked up
+    /// without anybody asking.
     pub async fn pick_up(&self) -> Result<usize, sqlx::Error> {
-        let open = queries::workspaces_with_open_work(&self.context.pool).await?;
+        let mut open = queries::workspaces_with_open_work(&self.context.pool).await?;
+        open.extend(webhooks::workspaces(&self.context.pool).await?);
+        open.sort_unstable();
+        open.dedup();
         for id in &open {
             self.actor.cast(DirectoryMessage::Revive(*id)).map_err(|_| sqlx::Error::WorkerCrashed)?;
         }

@@ -6,7 +6,8 @@
 //!               ├─ entities    project, task, conversation, agent, session: one actor each, while it is needed
 //!               ├─ conductor   hands queued delegations to instances
 //!               ├─ runs        one actor per running attempt: drives the agent
-//!               └─ probes      one actor per instance: asks whether it lives
+//!               ├─ probes      one actor per instance: asks whether it lives
+//!               └─ couriers    one actor per webhook: sends events to endpoints outside
 //! clients                      one actor per socket
 //! ```
 
@@ -25,6 +26,7 @@ mod run;
 mod subscription;
 pub mod supervision;
 mod supervisor;
+pub mod webhooks;
 mod workspace;
 mod writer;
 

@@ -7,9 +7,12 @@ use std::{
 };
 
 use dashmap::DashMap;
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use ractor_cluster::RactorMessage;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 use crate::domain::{
     failure::FailureClass,
@@ -25,6 +28,7 @@ use super::{
     probe::{self, ProbeMessage},
     run::{self, RunArguments, RunMessage},
     supervision::Intensity,
+    webhooks,
     workspace::{Members, WorkspaceHandle},
     writer::{self, WriterArguments},
 };
@@ -43,6 +47,8 @@ pub(super) enum SupervisorMessage {
     Run(Running),
     /// Make sure that exactly these instances are probed.
     Probe(Vec<(InstanceId, Runner)>),
+    /// Make sure that exactly these webhooks have a courier.
+    Deliver(Vec<WebhookId>),
     /// Let idle entities go.
     Sweep,
 }
@@ -54,6 +60,7 @@ pub(super) struct SupervisorState {
     schedule: watch::Receiver<Arc<Schedule>>,
     children: HashMap<ActorId, Child>,
     probes: HashMap<InstanceId, ActorRef<ProbeMessage>>,
+    couriers: HashMap<WebhookId, ActorCell>,
     failing: HashMap<Child, (Intensity, usize, Instant)>,
 }
 
@@ -62,6 +69,7 @@ enum Child {
     Entity(Subject),
     Run(Running),
     Probe(InstanceId),
+    Courier(WebhookId),
     Conductor,
 }
 
@@ -83,6 +91,7 @@ pub(super) async fn spawn(
         conductor: OnceLock::new(),
         entities: DashMap::new(),
         runs: DashMap::new(),
+        couriers: DashMap::new(),
         asked: DashMap::new(),
     });
     let arguments = (context.clone(), id, members.clone());
@@ -109,6 +118,7 @@ impl Actor for Supervisor {
             schedule: seen,
             children: HashMap::new(),
             probes: HashMap::new(),
+            couriers: HashMap::new(),
             failing: HashMap::new(),
         };
         let conductor = state.start_conductor(&myself).await?;
@@ -136,6 +146,7 @@ impl Actor for Supervisor {
             }
             SupervisorMessage::Run(running) => state.run(&myself, running).await?,
             SupervisorMessage::Probe(wanted) => state.probe(&myself, wanted).await?,
+            SupervisorMessage::Deliver(wanted) => state.deliver(&myself, wanted).await?,
             SupervisorMessage::Sweep => {
                 state.handle.members.entities.iter().for_each(|entity| entity.sweep());
                 metrics::gauge!("link_entities_active").set(state.handle.members.entities.len() as f64);
@@ -174,6 +185,7 @@ impl Child {
             Self::Entity(_) => "entity",
             Self::Run(_) => "run",
             Self::Probe(_) => "probe",
+            Self::Courier(_) => "courier",
             Self::Conductor => "conductor",
         }
     }
@@ -244,6 +256,25 @@ impl SupervisorState {
         Ok(())
     }
 
+    async fn deliver(
+        &mut self,
+        myself: &ActorRef<SupervisorMessage>,
+        wanted: Vec<WebhookId>,
+    ) -> Result<(), ActorProcessingErr> {
+        let unwanted = self.couriers.iter().filter(|(id, _)| !wanted.contains(id));
+        unwanted.for_each(|(_, courier)| courier.stop(Some("the webhook is switched off".into())));
+        for id in wanted {
+            if !self.couriers.contains_key(&id) && self.parked(&Child::Courier(id)).is_none() {
+                let wake = Arc::new(Notify::new());
+                let courier = webhooks::spawn(self.handle.clone(), id, wake.clone(), myself.get_cell()).await?;
+                self.children.insert(courier.get_id(), Child::Courier(id));
+                self.couriers.insert(id, courier.get_cell());
+                self.handle.members.couriers.insert(id, wake);
+            }
+        }
+        Ok(())
+    }
+
     async fn start_conductor(
         &mut self,
         myself: &ActorRef<SupervisorMessage>,
@@ -267,6 +298,10 @@ impl SupervisorState {
             }
             Child::Probe(id) => {
                 self.probes.remove(id);
+            }
+            Child::Courier(id) => {
+                self.couriers.remove(id);
+                members.couriers.remove(id);
             }
             Child::Conductor => {}
         }
@@ -295,7 +330,7 @@ impl SupervisorState {
     ) -> Result<(), ActorProcessingErr> {
         let times = self.failing.get(&child).map_or(0, |(_, times, _)| *times);
         match child {
-            Child::Entity(_) | Child::Probe(_) => {}
+            Child::Entity(_) | Child::Probe(_) | Child::Courier(_) => {}
             Child::Run(running) if times > RUN_FAILURES_MAX => {
                 let handle = self.handle.clone();
                 let message = format!("the actor that drives the attempt keeps failing: {error}");

@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use dashmap::DashMap;
 use ractor::{ActorId, ActorRef};
-use tokio::sync::{mpsc::error::TrySendError, oneshot};
+use tokio::sync::{Notify, mpsc::error::TrySendError, oneshot};
 
 use crate::{
     domain::{
@@ -42,6 +42,8 @@ pub(super) struct Members {
     pub conductor: OnceLock<ActorRef<ConductorMessage>>,
     pub entities: DashMap<Subject, EntityHandle>,
     pub runs: DashMap<TaskId, Vec<(AttemptId, ActorRef<RunMessage>)>>,
+    /// Wakes the courier of each webhook.
+    pub couriers: DashMap<WebhookId, Arc<Notify>>,
     /// When each instance was last asked whether it lives.
     pub asked: DashMap<InstanceId, DateTime<Utc>>,
 }
@@ -75,6 +77,11 @@ impl Members {
         if let Some(entity) = self.entities.get(&subject) {
             entity.outdate();
         }
+    }
+
+    /// Tells couriers that the log has grown, or their outbox.
+    pub fn wake_couriers(&self) {
+        self.couriers.iter().for_each(|courier| courier.notify_one());
     }
 
     /// Tells whether an attempt has its actor.
@@ -178,6 +185,11 @@ impl WorkspaceHandle {
         let ask = |reply| SupervisorMessage::Activate(subject, replacing, reply);
         let answer = ractor::call_t!(self.supervisor, ask, 5_000).map_err(|error| gone(&error.to_string()))?;
         answer.map_err(CommandError::Unavailable)
+    }
+
+    /// Lets webhooks look for what is due.
+    pub fn wake_couriers(&self) {
+        self.members.wake_couriers();
     }
 
     /// Reads an entity's newest committed state without waking its actor.

@@ -134,7 +134,7 @@ impl Api {
             return Ok(Answer { status: operation.status, body, offset: None });
         }
         let body = (operation.run)(call, input).await?;
-        if let (Some(key), Some(workspace)) = (&key, home.get()) {
+        if let (Some(key), Some(workspace)) = (&key, home.get().filter(|_| !operation.reveals)) {
             let pool = &self.services.context().pool;
             if let Err(error) = log::keep_response(pool, *workspace, &key.text, &body).await {
                 tracing::warn!(%error, "answer not kept; a repeated call reads the current state instead");

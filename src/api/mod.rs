@@ -23,6 +23,7 @@ pub mod signing;
 mod table;
 mod tasks;
 pub mod tokens;
+mod webhooks;
 mod workspaces;
 
 pub use call::{Answer, Api};
@@ -41,6 +42,7 @@ pub fn table() -> Table {
         delegation::operations(),
         conversations::operations(),
         penguin::operations(),
+        webhooks::operations(),
     ];
     Table::new(routers.into_iter().flatten().collect())
 }

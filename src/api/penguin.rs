@@ -10,7 +10,6 @@ use crate::{
         agent::RuntimeKind,
         ids::{AttemptId, DelegationId, InstanceId, TaskId, WorkspaceId},
         permission::Permission as P,
-        principal::Principal,
         workspace::{Runner, Running},
     },
     persistence::{
@@ -87,7 +86,7 @@ async fn probe(call: Call, input: Probe) -> Result<Probed, Problem> {
     let workspace = call.workspace()?;
     let runner = runner(&call, workspace, input.instance_id).await?.ok_or_else(no_penguin)?;
     let handle = call.services.directory.workspace(workspace).await?;
-    let by = Principal::User(call.user()?);
+    let by = call.principal()?;
     let health = handle.probe(input.instance_id, &runner, by).await?;
     let (healthy, cause) = (health.is_ok(), health.as_ref().err().map(|failure| failure.message.clone()));
     let health = health.ok();

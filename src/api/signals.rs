@@ -36,7 +36,7 @@ impl Api {
             Subject::Task(_) => Scope::Task,
             Subject::Conversation(_) => Scope::Conversation,
             Subject::Agent(_) => Scope::Agent,
-            Subject::Session(_) => return,
+            Subject::Session(_) | Subject::Webhook(_) => return,
         };
         let access = queries::access(&context.pool, scope, topic.id(), who).await;
         if !access.is_ok_and(|found| found.is_some_and(|(found, _)| found == workspace)) {

@@ -66,6 +66,8 @@ pub struct Operation {
     pub permission: Permission,
     /// Which field of the input names what, so that its workspace can be found.
     pub scope: Option<(Scope, &'static str)>,
+    /// Its answer holds a secret that is shown once: it is kept nowhere, not even for a repeated call.
+    pub reveals: bool,
     /// What it does, for people.
     pub doc: &'static str,
     /// The shape of its input.
@@ -127,6 +129,7 @@ impl Operation {
             status: 200,
             permission: Permission::ManageMembers,
             scope: None,
+            reveals: false,
             doc: "",
             input: |schemas| schemas.subschema_for::<I>(),
             output: |schemas| schemas.subschema_for::<O>(),
@@ -143,6 +146,12 @@ impl Operation {
     /// Says that it makes something.
     pub(super) fn creates(mut self) -> Self {
         self.status = 201;
+        self
+    }
+
+    /// Says that its answer holds a secret.
+    pub(super) fn reveals(mut self) -> Self {
+        self.reveals = true;
         self
     }
 

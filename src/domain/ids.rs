@@ -56,6 +56,10 @@ ids! {
     InterruptId,
     /// Something that an attempt produced.
     ArtifactId,
+    /// An endpoint outside that hears of events.
+    WebhookId,
+    /// Something that is kept sealed: an address, a secret.
+    SealedId,
     /// One committed event.
     EventId,
     /// One login of a person.
@@ -81,6 +85,8 @@ pub enum Subject {
     Agent(AgentId),
     /// The durable side of one attempt: where it runs and how far it was followed.
     Session(AttemptId),
+    /// An endpoint outside that hears of events.
+    Webhook(WebhookId),
 }
 
 impl Subject {
@@ -93,6 +99,7 @@ impl Subject {
             Self::Conversation(_) => "conversation",
             Self::Agent(_) => "agent",
             Self::Session(_) => "session",
+            Self::Webhook(_) => "webhook",
         }
     }
 
@@ -105,6 +112,7 @@ impl Subject {
             Self::Conversation(id) => id.0,
             Self::Agent(id) => id.0,
             Self::Session(id) => id.0,
+            Self::Webhook(id) => id.0,
         }
     }
 }
@@ -133,6 +141,7 @@ impl FromStr for Subject {
             "conversation" => Self::Conversation(id.into()),
             "agent" => Self::Agent(id.into()),
             "session" => Self::Session(id.into()),
+            "webhook" => Self::Webhook(id.into()),
             _ => return Err(wrong()),
         })
     }

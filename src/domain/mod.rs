@@ -17,6 +17,7 @@ pub mod run;
 pub mod session;
 pub mod task;
 pub mod text;
+pub mod webhook;
 pub mod workspace;
 
 #[cfg(test)]

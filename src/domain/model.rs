@@ -9,6 +9,7 @@ use super::{
     rejection::Rejection,
     session::{Session, SessionCommand},
     task::{Circumstance, Task, TaskCommand},
+    webhook::{Webhook, WebhookCommand},
     workspace::WorkspaceCommand,
 };
 
@@ -27,6 +28,8 @@ pub enum Command {
     Agent(AgentCommand),
     /// For a session.
     Session(SessionCommand),
+    /// For a webhook.
+    Webhook(WebhookCommand),
     /// Panics in `decide`: how the tests see what a bug would do. Only where the host allows it.
     Panic,
 }
@@ -44,6 +47,8 @@ pub enum Model {
     Agent(AgentId, Agent),
     /// A session.
     Session(AttemptId, Session),
+    /// A webhook.
+    Webhook(WebhookId, Webhook),
 }
 
 /// The version of the snapshots' shape; another one is ignored and the log is folded instead.
@@ -59,6 +64,7 @@ impl Model {
             Subject::Conversation(id) => Self::Conversation(id, Conversation::default()),
             Subject::Agent(id) => Self::Agent(id, Agent::default()),
             Subject::Session(id) => Self::Session(id, Session::default()),
+            Subject::Webhook(id) => Self::Webhook(id, Webhook::default()),
         })
     }
 
@@ -81,6 +87,9 @@ impl Model {
             (Self::Session(_, state), Command::Session(command)) => {
                 Ok(state.decide(command).into_iter().map(Event::Session).collect())
             }
+            (Self::Webhook(id, state), Command::Webhook(command)) => {
+                Ok(state.decide(*id, cx.now, command)?.into_iter().map(Event::Webhook).collect())
+            }
             (_, _) => Err(Rejection::Invalid { path: "command", message: "is for another kind of entity".into() }),
         }
     }
@@ -93,6 +102,7 @@ impl Model {
             (Self::Conversation(id, state), Event::Conversation(event)) => state.apply(*id, event),
             (Self::Agent(_, state), Event::Agent(event)) => state.apply(event),
             (Self::Session(_, state), Event::Session(event)) => state.apply(event),
+            (Self::Webhook(_, state), Event::Webhook(event)) => state.apply(event),
             (_, _) => {}
         }
     }
@@ -105,6 +115,7 @@ impl Model {
             Self::Conversation(_, state) => rmp_serde::to_vec_named(state),
             Self::Agent(_, state) => rmp_serde::to_vec_named(state),
             Self::Session(_, state) => rmp_serde::to_vec_named(state),
+            Self::Webhook(_, state) => rmp_serde::to_vec_named(state),
         }
     }
 
@@ -117,6 +128,7 @@ impl Model {
             Subject::Conversation(id) => Self::Conversation(id, rmp_serde::from_slice(bytes)?),
             Subject::Agent(id) => Self::Agent(id, rmp_serde::from_slice(bytes)?),
             Subject::Session(id) => Self::Session(id, rmp_serde::from_slice(bytes)?),
+            Subject::Webhook(id) => Self::Webhook(id, rmp_serde::from_slice(bytes)?),
         }))
     }
 }

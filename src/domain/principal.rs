@@ -28,6 +28,8 @@ pub enum Service {
     Conductor,
     /// Asks instances whether they live.
     Probe,
+    /// Sends events to webhooks.
+    Courier,
 }
 
 impl Principal {
@@ -54,6 +56,7 @@ impl fmt::Display for Principal {
             Self::Team(id) => write!(f, "team:{id}"),
             Self::Service(Service::Conductor) => f.write_str("service:conductor"),
             Self::Service(Service::Probe) => f.write_str("service:probe"),
+            Self::Service(Service::Courier) => f.write_str("service:courier"),
         }
     }
 }
@@ -74,6 +77,7 @@ impl FromStr for Principal {
             ("team", id) => Self::Team(id.parse().map_err(|_| wrong())?),
             ("service", "conductor") => Self::Service(Service::Conductor),
             ("service", "probe") => Self::Service(Service::Probe),
+            ("service", "courier") => Self::Service(Service::Courier),
             _ => return Err(wrong()),
         })
     }
@@ -96,7 +100,7 @@ impl JsonSchema for Principal {
         schemars::json_schema!({
             "type": "string",
             "description": "Who acts or is meant, as `kind:id`.",
-            "pattern": "^((user|agent|team):[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|service:(conductor|probe))$",
+            "pattern": "^((user|agent|team):[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|service:(conductor|probe|courier))$",
             "examples": ["user:0190f3c2-7b1e-7000-8000-000000000001"]
         })
     }

@@ -1,6 +1,7 @@
 //! Postgres is the authority: the log, its snapshots, its projections, leases, people. All SQL of Link is here.
 
 pub mod audit;
+pub mod deliveries;
 pub mod embedded;
 pub mod leases;
 pub mod log;
@@ -13,6 +14,7 @@ pub mod queries;
 pub mod revocations;
 pub mod secrets;
 pub mod views;
+pub mod webhooks;
 
 use std::time::Duration;
 

@@ -28,6 +28,8 @@ pub enum Scope {
     Agent,
     /// An instance of an agent.
     Instance,
+    /// A webhook.
+    Webhook,
     /// A conversation.
     Conversation,
 }
@@ -61,6 +63,10 @@ pub async fn access(
         }
         Scope::Instance => {
             "SELECT m.workspace_id, m.role FROM agent_instances t JOIN workspace_members m USING (workspace_id)
+             WHERE t.id = $1 AND m.user_id = $2"
+        }
+        Scope::Webhook => {
+            "SELECT m.workspace_id, m.role FROM webhooks t JOIN workspace_members m USING (workspace_id)
              WHERE t.id = $1 AND m.user_id = $2"
         }
         // A direct conversation is found by its participants only.

@@ -9,7 +9,8 @@ fn text(path: &str) -> String {
 
 /// Every event of the code, with the names of its fields, as the source declares them.
 fn events() -> Vec<(String, Vec<String>)> {
-    let source = text("src/domain/event/mod.rs") + &text("src/domain/event/task.rs");
+    let source =
+        text("src/domain/event/mod.rs") + &text("src/domain/event/task.rs") + &text("src/domain/event/webhook.rs");
     let declared = source.split("#[serde(rename = \"").skip(1).filter_map(|rest| {
         let (name, rest) = rest.split_once("\")]")?;
         let (_, rest) = rest.split_once('{')?;

@@ -78,6 +78,7 @@ async fn another_tenants_id_inside_an_input_looks_like_an_id_of_nothing_too() {
         ("conversations.edit", "message_id", "message_id"),
         ("agents.remove_instance", "instance_id", "instance_id"),
         ("penguin.reconcile", "delegation_id", "delegation_id"),
+        ("webhooks.redeliver", "delivery_id", "delivery_id"),
         ("workspaces.update_member", "user_id", "user_id"),
         ("workspaces.remove_member", "user_id", "user_id"),
         ("workspaces.form_team", "members", "[user:user_id]"),

@@ -28,3 +28,4 @@ mod sockets_feed;
 mod sockets_malformed;
 mod spine;
 mod support;
+mod webhooks;

@@ -308,6 +308,7 @@ impl WriterState {
         for event in &events {
             self.members.tell_sessions(event);
         }
+        self.members.wake_couriers();
         self.context.feed.publish(&Arc::new(Batch { workspace: self.workspace, events }));
     }
 
@@ -326,7 +327,7 @@ impl WriterState {
 /// Tells whether an event can change what has to be done next.
 fn moves_work(event: &Event) -> bool {
     match event {
-        Event::Agent(_) => true,
+        Event::Agent(_) | Event::Webhook(_) => true,
         Event::Task(event) => !matches!(
             event,
             TaskEvent::Progress { .. }

@@ -4,6 +4,7 @@
 //! On the wire and in the log an event is `{type: "noun:verb", data: {…}}`.
 
 mod task;
+mod webhook;
 
 use std::collections::BTreeSet;
 
@@ -48,6 +49,7 @@ pub struct Recorded {
 }
 
 pub use task::TaskEvent;
+pub use webhook::WebhookEvent;
 
 macro_rules! families {
     ($($family:ident: [$($noun:literal),+]),+ $(,)?) => {
@@ -59,6 +61,9 @@ macro_rules! families {
         )+ }
 
         impl Event {
+            /// What a type may begin with.
+            pub const NOUNS: &[&str] = &[$($($noun),+),+];
+
             /// Returns `{type, data}`.
             pub fn encode(&self) -> (String, Value) {
                 let value = match self { $(Self::$family(event) => serde_json::to_value(event),)+ };
@@ -99,6 +104,9 @@ macro_rules! paste_event {
     (Session) => {
         SessionEvent
     };
+    (Webhook) => {
+        WebhookEvent
+    };
 }
 families! {
     Workspace: ["workspace", "member", "team"],
@@ -107,6 +115,7 @@ families! {
     Conversation: ["conversation"],
     Agent: ["agent", "instance"],
     Session: ["session"],
+    Webhook: ["webhook"],
 }
 
 /// What happens to a workspace.

@@ -8,13 +8,15 @@ use crate::domain::{
     agent::{AgentStatus, Availability, RuntimeKind},
     conversation::{ConversationKind, Part},
     event::{
-        AgentEvent, ArtifactName, ConversationEvent, Event, ProjectEvent, SessionEvent, TaskEvent, WorkspaceEvent,
+        AgentEvent, ArtifactName, ConversationEvent, Event, ProjectEvent, SessionEvent, TaskEvent, WebhookEvent,
+        WorkspaceEvent,
     },
     failure::FailureClass,
     principal::Principal,
     run::{InterruptKind, Usage},
     task::{Priority, QueueReason, Review, Reviewers, Route, TaskStatus, Verdict},
     text::{Label, Prose, Title, Words},
+    webhook::{Description, Pattern},
     workspace::{Gate, Role},
 };
 
@@ -40,6 +42,7 @@ pub(crate) fn examples() -> Vec<Event> {
     let notes = json!({"session": "s1", "n": 7});
     all.push(Event::Session(SessionEvent::Bound { remote: notes }));
     all.push(Event::Session(SessionEvent::Followed { cursor: Value::Null }));
+    all.extend(webhook().into_iter().map(Event::Webhook));
     all
 }
 
@@ -216,5 +219,35 @@ fn agent() -> Vec<AgentEvent> {
         },
         E::InstanceRemoved { instance },
         E::InstanceProbed { instance, healthy: false, boot: None, cause: Some("connection refused".into()) },
+    ]
+}
+
+fn webhook() -> Vec<WebhookEvent> {
+    use WebhookEvent as E;
+    let description = Description::fitted("tells the kitchen");
+    let pattern = |text| Pattern::new(text).expect("it is one");
+    vec![
+        E::Created {
+            origin: "https://example.org".into(),
+            url: id(70),
+            secret: id(71),
+            description: description.clone(),
+            events: [pattern("*")].into(),
+        },
+        E::Updated {
+            origin: Some("https://example.com".into()),
+            url: Some(id(72)),
+            description: Some(description),
+            events: Some([pattern("task:*"), pattern("agent:status")].into()),
+        },
+        E::Updated { origin: None, url: None, description: None, events: None },
+        E::SecretRotated {
+            secret: id(73),
+            former: id(71),
+            former_until: DateTime::from_timestamp_millis(1_700_000_000_500).expect("a time"),
+        },
+        E::Disabled { reason: "410 Gone".into() },
+        E::Enabled {},
+        E::Deleted {},
     ]
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::event::{
-    AgentEvent, ConversationEvent, Event, ProjectEvent, SessionEvent, TaskEvent, WorkspaceEvent,
+    AgentEvent, ConversationEvent, Event, ProjectEvent, SessionEvent, TaskEvent, WebhookEvent, WorkspaceEvent,
 };
 
 use super::examples::examples;
@@ -54,6 +54,10 @@ kinds! {
         InstanceProbed = "instance:probed",
     }
     Session SessionEvent { Bound = "session:bound", Followed = "session:followed" }
+    Webhook WebhookEvent {
+        Created = "webhook:created", Updated = "webhook:updated", SecretRotated = "webhook:secret_rotated",
+        Disabled = "webhook:disabled", Enabled = "webhook:enabled", Deleted = "webhook:deleted",
+    }
 }
 
 fn lines() -> Vec<Value> {

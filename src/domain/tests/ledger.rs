@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
     agent::{AgentStatus, Availability},
-    event::{AgentEvent, ConversationEvent, Event, ProjectEvent, TaskEvent, WorkspaceEvent},
+    event::{AgentEvent, ConversationEvent, Event, ProjectEvent, TaskEvent, WebhookEvent, WorkspaceEvent},
     ids::*,
     principal::Principal,
     task::{Review, TaskStatus, Verdict},
@@ -101,6 +101,7 @@ pub(super) struct Ledger {
     pub agents: BTreeMap<AgentId, Staff>,
     pub conversations: Vec<ConversationId>,
     pub messages: Vec<(ConversationId, MessageId, Principal)>,
+    pub webhooks: Vec<WebhookId>,
 }
 
 impl Ledger {
@@ -116,6 +117,7 @@ impl Ledger {
                 self.fold_attempt(*id, event);
             }
             (Subject::Agent(id), Event::Agent(event)) => self.fold_agent(*id, event),
+            (Subject::Webhook(id), Event::Webhook(WebhookEvent::Created { .. })) => self.webhooks.push(*id),
             (Subject::Conversation(id), Event::Conversation(event)) => match event {
                 ConversationEvent::Created { .. } => self.conversations.push(*id),
                 ConversationEvent::Message { message, author, .. } => self.messages.push((*id, *message, *author)),

@@ -45,10 +45,11 @@ pub(super) enum Kind {
     Member,
     Talk,
     Follow,
+    Webhook,
 }
 
 /// How often each kind comes; what leads deep comes often.
-const WEIGHTS: [(u32, Kind); 24] = [
+const WEIGHTS: [(u32, Kind); 25] = [
     (4, Kind::CreateTask),
     (1, Kind::CreateProject),
     (1, Kind::ChangeProject),
@@ -73,6 +74,7 @@ const WEIGHTS: [(u32, Kind); 24] = [
     (3, Kind::Member),
     (4, Kind::Talk),
     (1, Kind::Follow),
+    (2, Kind::Webhook),
 ];
 
 /// One random command, or two that race.
@@ -250,6 +252,7 @@ pub(super) fn ask(world: &World, kind: Kind, pick: &[usize; 3]) -> Option<Ask> {
         }
         Kind::Talk => super::plan_talk::talk(world, pick),
         Kind::Follow => super::plan_talk::follow(world, pick),
+        Kind::Webhook => super::plan_talk::webhook(world, pick),
     }
 }
 

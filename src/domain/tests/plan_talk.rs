@@ -9,6 +9,7 @@ use crate::domain::{
     principal::Principal,
     session::SessionCommand,
     text::Words,
+    webhook::{Description, Pattern, WebhookCommand},
 };
 
 use super::{
@@ -59,4 +60,27 @@ pub(super) fn follow(world: &World, pick: &[usize; 3]) -> Option<Ask> {
     let command = if b % 2 == 0 { SessionCommand::Bind(notes) } else { SessionCommand::Follow(notes) };
     let by = Principal::Agent(attempt.agent);
     Some(Ask { subject: Subject::Session(attempt.id), by, command: Command::Session(command) })
+}
+
+/// What is asked of an endpoint outside, now and then of one that is gone.
+pub(super) fn webhook(world: &World, pick: &[usize; 3]) -> Option<Ask> {
+    let [a, b, c] = *pick;
+    let sealed = || SealedId(world.fresh());
+    let events = || if c % 7 == 0 { [].into() } else { [Pattern::any()].into() };
+    let (id, command) = match (a % 6, choose(world.ledger.webhooks.iter().copied(), b)) {
+        (0, _) | (_, None) => {
+            let (origin, url, secret) = ("https://example.org".into(), sealed(), sealed());
+            let description = Description::default();
+            (world.fresh().into(), WebhookCommand::Create { origin, url, secret, description, events: events() })
+        }
+        (1, Some(id)) => (id, WebhookCommand::RotateSecret(sealed())),
+        (2, Some(id)) => (id, WebhookCommand::Disable("it failed for long".into())),
+        (3, Some(id)) if c % 3 == 0 => (id, WebhookCommand::Delete),
+        (_, Some(id)) => {
+            let (events, enabled) = (Some(events()), Some(c % 2 == 0));
+            (id, WebhookCommand::Update { address: None, description: None, events, enabled })
+        }
+    };
+    let by = Principal::User(person(b));
+    Some(Ask { subject: Subject::Webhook(id), by, command: Command::Webhook(command) })
 }

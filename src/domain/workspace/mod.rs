@@ -6,6 +6,7 @@
 //! as one.
 
 mod graph;
+mod hooks;
 mod members;
 mod schedule;
 
@@ -129,6 +130,7 @@ impl Workspace {
             (Subject::Task(id), Event::Task(event)) => self.admit_task(*id, event)?,
             (Subject::Agent(id), Event::Agent(event)) => self.admit_agent(*id, event)?,
             (Subject::Conversation(_), Event::Conversation(event)) => self.admit_conversation(event)?,
+            (Subject::Webhook(_), Event::Webhook(event)) => self.schedule.hooks.admit(event)?,
             _ => {}
         }
         Ok(Fact { subject, event })
@@ -290,6 +292,7 @@ impl Workspace {
             }
             (Subject::Agent(id), Event::Agent(event)) => self.schedule.apply_agent(*id, event),
             (Subject::Conversation(id), Event::Conversation(event)) => self.apply_room(*id, event),
+            (Subject::Webhook(id), Event::Webhook(event)) => self.schedule.hooks.apply(*id, event),
             _ => {}
         }
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::hooks::Hooks;
 use crate::domain::{
     agent::{AgentStatus, Availability, RuntimeKind},
     event::{AgentEvent, TaskEvent},
@@ -20,6 +21,9 @@ pub struct Schedule {
     agents: BTreeMap<AgentId, Worker>,
     queue: BTreeMap<DelegationId, Waiting>,
     running: BTreeMap<AttemptId, Running>,
+    /// The webhooks that want to hear of it all.
+    #[serde(default)]
+    pub hooks: Hooks,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

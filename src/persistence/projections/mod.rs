@@ -5,6 +5,7 @@ mod agents;
 mod rows;
 mod tables;
 mod talk;
+mod webhooks;
 mod work;
 
 use sqlx::{PgPool, PgTransaction};
@@ -39,6 +40,7 @@ fn describe(changes: &mut Changes, recorded: &Recorded) {
         Event::Project(event) => work::project(changes, recorded, event),
         Event::Task(event) => work::task(changes, recorded, event),
         Event::Agent(event) => agents::agent(changes, recorded, event),
+        Event::Webhook(event) => webhooks::webhook(changes, recorded, event),
         // Only a restarted driver reads these, and it reads the log.
         Event::Session(_) => {}
     }

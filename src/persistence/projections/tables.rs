@@ -61,6 +61,9 @@ tables! {
         "recorded_at"] of "workspace_id";
     REVIEWS = "reviews" ("workspace_id", "offset") ["delegation_id", "reviewer", "verdict", "comment", "at"]
         of "workspace_id";
+    WEBHOOKS = "webhooks" ("id") ["workspace_id", "origin", "url_id", "secret_id", "former_secret_id", "former_until",
+        "description", "events", "enabled", "disabled_reason", "deleted", "created_by", "born", "version", "created_at",
+        "updated_at"] of "workspace_id";
 }
 
 /// `offset` is a word of SQL.

@@ -31,6 +31,7 @@ impl World {
         let conversation = id(&person.post(&conversations, json!({"type": "channel", "title": "Hall"})).await);
         let words = json!({"parts": [{"type": "text", "text": "hello"}]});
         let message = id(&person.post(&format!("/conversations/{conversation}/messages"), words).await);
+        let (webhook, delivery) = webhook(&person, &workspace).await;
         let things = [
             ("workspace_id", workspace),
             ("project_id", project),
@@ -41,6 +42,8 @@ impl World {
             ("delegation_id", delegation),
             ("conversation_id", conversation),
             ("message_id", message),
+            ("webhook_id", webhook),
+            ("delivery_id", delivery),
             ("user_id", other.id),
             ("someone", Person::register(url, "Someone").await.id),
         ];
@@ -58,7 +61,7 @@ impl World {
     }
 
     /// Returns a good value for a field.
-    pub fn good(&self, field: &str) -> Value {
+    pub fn good(&self, operation: &str, field: &str) -> Value {
         match field {
             _ if self.names(field) => json!(self.id(field)),
             "email" => json!("nobody@example.org"),
@@ -75,6 +78,7 @@ impl World {
             "participant" => json!(format!("user:{}", self.id("user_id"))),
             "parts" => json!([{"type": "text", "text": "hello"}]),
             "runtime" => json!("scripted"),
+            "url" if operation.starts_with("webhooks.") => json!("https://hooks.invalid/link"),
             "url" => json!("script:say Hello."),
             _ => panic!("say what a good {field} is"),
         }
@@ -83,15 +87,27 @@ impl World {
     /// Returns a good input of an operation: what is required, and no more.
     pub fn input(&self, operation: &Operation) -> Map<String, Value> {
         let shape = Shape::of(operation);
-        let mut input: Map<_, _> = shape.required.iter().map(|field| (field.clone(), self.good(field))).collect();
+        let mut input: Map<_, _> =
+            shape.required.iter().map(|field| (field.clone(), self.good(operation.name, field))).collect();
         if operation.name == "workspaces.add_member" {
-            input.insert("user_id".into(), self.good("user_id"));
+            input.insert("user_id".into(), self.good(operation.name, "user_id"));
         }
         if operation.name == "penguin.reconcile" {
-            input.insert("delegation_id".into(), self.good("delegation_id"));
+            input.insert("delegation_id".into(), self.good(operation.name, "delegation_id"));
         }
         input
     }
+}
+
+/// A webhook that heard of its own change, and the delivery of that.
+async fn webhook(person: &Person, workspace: &str) -> (String, String) {
+    let body = json!({"url": "https://hooks.invalid/link", "events": ["webhook:*"]});
+    let webhook = id(&person.post(&format!("/workspaces/{workspace}/webhooks"), body).await);
+    let change = json!({"description": "for tests"});
+    person.send(reqwest::Method::PATCH, &format!("/webhooks/{webhook}"), Some(&change), None).await.ok();
+    let path = format!("/webhooks/{webhook}/deliveries");
+    let seen = person.until(&path, "the change was taken up", |seen| seen["items"][0].is_object()).await;
+    (webhook, id(&seen["items"][0]))
 }
 
 /// The input of an operation, as its schema describes it.

@@ -1,6 +1,7 @@
 //! What tests share.
 
 pub mod driving;
+pub mod endpoint;
 pub mod fake_penguin;
 pub mod matrix;
 pub mod node;
