@@ -22,6 +22,7 @@ use crate::{
     agents::AgentRuntime,
     api::{
         Api, Services,
+        known_keys::KnownKeys,
         limits::{self, Limits},
         revocations::Revocations,
         tokens::Passwords,
@@ -94,7 +95,9 @@ impl Node {
         let revocations = Revocations::default();
         revocations.follow(&context.pool, context.clock.now()).await;
         let passwords = Passwords::default();
-        let services = Arc::new(Services { directory: directory.clone(), keys, revocations, passwords, limits });
+        let known_keys = KnownKeys::default();
+        let services = Services { directory: directory.clone(), keys, known_keys, revocations, passwords, limits };
+        let services = Arc::new(services);
         let api = Api::new(services.clone());
         let (stopping, doomed) = (CancellationToken::new(), CancellationToken::new());
         let sockets = TaskTracker::new();

@@ -27,7 +27,7 @@ use super::{
 };
 
 /// How far the clocks of two nodes may differ.
-const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(1);
+pub(super) const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(1);
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
@@ -265,8 +265,11 @@ async fn change_password(call: Call, input: ChangePassword) -> Result<Done, Prob
     }
     attempt.forgive();
     people::set_password(call.pool(), person.id, &hashed(&call, &input.new_password).await?).await?;
-    let Credential::Login(this) = call.identity()?.credential;
-    ended(&call, logins::end_all(call.pool(), person.id, Some(this), ending(&call)).await?);
+    let this = match call.identity()?.credential {
+        Credential::Login(this) => Some(this),
+        Credential::Key(_) => None,
+    };
+    ended(&call, logins::end_all(call.pool(), person.id, this, ending(&call)).await?);
     Ok(Done { ok: true })
 }
 

@@ -158,12 +158,27 @@ impl Api {
         if operation.permission == Permission::LoggedIn && !matches!(identity.credential, Credential::Login(_)) {
             return Err(Problem::new(problem::FORBIDDEN, "only a person who has logged in can do this, no API key"));
         }
-        let Some((scope, field)) = operation.scope else { return Ok(None) };
+        let Some((scope, field)) = operation.scope else {
+            let limited = identity.workspace.is_some() || !identity.scopes.contains(Permission::ManageMembers);
+            if limited && operation.kind == Kind::Mutation {
+                return Err(Problem::new(
+                    problem::FORBIDDEN,
+                    "the key is not good for what is outside of its workspaces",
+                ));
+            }
+            return Ok(None);
+        };
         let id = input.get(field).and_then(Value::as_str).and_then(|text| text.parse().ok());
         let id = id.ok_or_else(|| Problem::field(field, "must be a UUID"))?;
         let found = queries::access(&self.services.context().pool, scope, id, identity.principal).await?;
         let what = field.strip_suffix("_id").unwrap_or(field);
         let (workspace, role) = found.ok_or_else(|| Problem::not_found(what))?;
+        if identity.workspace.is_some_and(|only| only != workspace) {
+            return Err(Problem::not_found(what));
+        }
+        if !identity.scopes.contains(operation.permission) {
+            return Err(Problem::new(problem::FORBIDDEN, "the key is not good for this: use one with another scope"));
+        }
         if !permission::allows(role, operation.permission) {
             let detail = format!("a {} may not do this", format!("{role:?}").to_lowercase());
             return Err(Problem::new(problem::FORBIDDEN, detail));

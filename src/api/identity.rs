@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 
 use crate::domain::{
-    ids::{LoginId, UserId, WorkspaceId},
-    permission::Permissions,
+    ids::{KeyId, LoginId, UserId, WorkspaceId},
+    permission::{Permission, Permissions},
     principal::Principal,
 };
 
 use super::{
-    Api,
+    Api, known_keys,
     problem::{self, Problem},
 };
 
@@ -37,6 +37,8 @@ pub struct Identity {
 pub enum Credential {
     /// An access token of a person's login.
     Login(LoginId),
+    /// An API key.
+    Key(KeyId),
 }
 
 impl Credential {
@@ -44,11 +46,17 @@ impl Credential {
     fn id(self) -> uuid::Uuid {
         match self {
             Self::Login(id) => id.0,
+            Self::Key(id) => id.0,
         }
     }
 }
 
 impl Identity {
+    /// Tells whether the credential is good for a permission in a workspace; what its holder may is another question.
+    pub fn reaches(&self, workspace: WorkspaceId, permission: Permission) -> bool {
+        self.scopes.contains(permission) && self.workspace.is_none_or(|only| only == workspace)
+    }
+
     /// Returns the person, when it is one.
     pub fn user(&self) -> Option<UserId> {
         self.principal.user()
@@ -71,23 +79,45 @@ pub struct Caller {
 impl Api {
     /// Finds out whose token it is. Every door asks here, and only here.
     pub async fn identify(&self, token: &str) -> Result<Identity, Problem> {
-        let identity = self.identity_of(token.trim());
-        let (credential, outcome) = ("login", if identity.is_some() { "ok" } else { "refused" });
+        let token = token.trim();
+        let is_key = known_keys::is_key(token);
+        let identity = if is_key { self.holder_of(token).await? } else { self.bearer_of(token) };
+        let identity = identity.filter(|identity| self.still_good(identity));
+        let (credential, outcome) =
+            (if is_key { "key" } else { "login" }, if identity.is_some() { "ok" } else { "refused" });
         metrics::counter!("link_identifications_total", "credential" => credential, "outcome" => outcome).increment(1);
         identity.ok_or_else(|| unauthenticated("the token is not, or no longer, good"))
     }
 
-    fn identity_of(&self, token: &str) -> Option<Identity> {
+    fn bearer_of(&self, token: &str) -> Option<Identity> {
         let access = self.services().keys.check(token, self.services().context().clock.now())?;
-        let identity = Identity {
+        Some(Identity {
             principal: Principal::User(access.user),
             credential: Credential::Login(access.login),
             scopes: Permissions::ALL,
             workspace: None,
             until: Some(access.until),
             proven_at: access.issued_at,
+        })
+    }
+
+    async fn holder_of(&self, key: &str) -> Result<Option<Identity>, Problem> {
+        let (services, context) = (self.services(), self.services().context());
+        let now = context.clock.now();
+        let Some((key, proven_at)) = services.known_keys.find(&context.pool, key, now).await? else { return Ok(None) };
+        let scopes = key.scopes.iter().filter_map(|scope| serde_json::from_value(scope.as_str().into()).ok());
+        let identity = Identity {
+            principal: Principal::User(key.holder),
+            credential: Credential::Key(key.id),
+            scopes: scopes.chain([Permission::Signed]).collect(),
+            workspace: key.workspace,
+            until: Some(key.expires_at),
+            proven_at,
         };
-        self.still_good(&identity).then_some(identity)
+        if self.still_good(&identity) {
+            services.known_keys.used(key.id, now);
+        }
+        Ok(Some(identity))
     }
 
     /// Tells whether a credential that was good when it was shown still is: it has not ended, and nobody revoked it.

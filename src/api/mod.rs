@@ -5,11 +5,13 @@
 //! ```
 
 mod agents;
+mod api_keys;
 mod auth;
 mod call;
 mod conversations;
 mod delegation;
 mod identity;
+pub mod known_keys;
 pub mod limits;
 pub mod openapi;
 mod penguin;
@@ -35,6 +37,7 @@ pub use table::{Kind, Method, Operation, Table};
 pub fn table() -> Table {
     let routers = [
         auth::operations(),
+        api_keys::operations(),
         workspaces::operations(),
         projects::operations(),
         tasks::operations(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::actors::{Context, Directory};
 
-use super::{limits::Limits, revocations::Revocations, signing::Keys, tokens::Passwords};
+use super::{known_keys::KnownKeys, limits::Limits, revocations::Revocations, signing::Keys, tokens::Passwords};
 
 /// The node, as operations see it.
 pub struct Services {
@@ -12,6 +12,8 @@ pub struct Services {
     pub directory: Directory,
     /// Signs and checks tokens.
     pub keys: Keys,
+    /// API keys that were shown lately.
+    pub known_keys: KnownKeys,
     /// What was revoked before its time.
     pub revocations: Revocations,
     /// Hashes and checks passwords.

@@ -149,7 +149,11 @@ struct List {
 async fn list(call: Call, input: List) -> Result<Page<WorkspaceView>, Problem> {
     let rows = input.limit.rows()?;
     let items = queries::workspaces(call.pool(), call.user()?, input.cursor, rows + 1).await?;
-    Ok(page(items, rows, |row| row.id.0))
+    let mut page = page(items, rows, |row: &WorkspaceView| row.id.0);
+    // A key of one workspace does not tell of others.
+    let only = call.identity()?.workspace;
+    page.items.retain(|row| only.is_none_or(|only| row.id == only));
+    Ok(page)
 }
 
 #[derive(Deserialize, JsonSchema)]

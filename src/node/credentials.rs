@@ -42,6 +42,7 @@ impl Credentials {
     async fn turn(&mut self) {
         let context = self.services.context();
         self.services.revocations.follow(&context.pool, context.clock.now()).await;
+        self.services.known_keys.write_down(&context.pool).await;
         self.follow_keys();
     }
 

@@ -1,5 +1,6 @@
 //! Postgres is the authority: the log, its snapshots, its projections, leases, people. All SQL of Link is here.
 
+pub mod api_keys;
 pub mod audit;
 pub mod deliveries;
 pub mod embedded;

@@ -2,6 +2,7 @@
 
 mod actors;
 mod auth;
+mod auth_keys;
 mod cli;
 mod cli_operations;
 mod cli_shell;

@@ -9,7 +9,10 @@ use crate::{
         Caller,
         problem::{self, Problem},
     },
-    domain::ids::{Subject, WorkspaceId},
+    domain::{
+        ids::{Subject, WorkspaceId},
+        permission::Permission,
+    },
 };
 
 use super::{
@@ -50,9 +53,15 @@ impl Session {
                 if identity.principal != self.identity.principal {
                     return Err(close(NOT_AUTHENTICATED, "the token is another one's"));
                 }
+                // What was subscribed to under one key must not go on under another one that reaches less.
+                if (identity.scopes, identity.workspace) != (self.identity.scopes, self.identity.workspace) {
+                    return Err(close(NOT_AUTHENTICATED, "the token reaches other things: connect anew with it"));
+                }
                 self.identity = identity;
                 self.answer(ServerFrame::done(id));
             }
+            ClientFrame::Presence { workspace, .. } | ClientFrame::Typing { workspace, .. }
+                if !self.identity.reaches(workspace, Permission::Converse) => {}
             ClientFrame::Presence { workspace, status } => {
                 let (topic, data) = (Subject::Workspace(workspace), json!({"status": status}));
                 self.doors.api.signal(self.identity.principal, workspace, topic, "user:presence", data).await;
@@ -87,6 +96,9 @@ impl Session {
             Ok(topics) => topics,
             Err(problem) => return self.answer(ServerFrame::failed(id, problem)),
         };
+        if !self.identity.reaches(workspace, Permission::Read) {
+            return self.answer(ServerFrame::failed(id, Problem::not_found("workspace")));
+        }
         let wanted = Wanted { id: id.clone(), workspace, topics, after };
         // Not waited for here: the replay of another subscription may wait until this session writes its frames.
         let answer = self.client.subscribe(wanted);

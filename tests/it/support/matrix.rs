@@ -44,6 +44,7 @@ impl World {
             ("message_id", message),
             ("webhook_id", webhook),
             ("delivery_id", delivery),
+            ("key_id", id(&person.post("/auth/api_keys", json!({"name": "A key"})).await)),
             ("user_id", other.id),
             ("someone", Person::register(url, "Someone").await.id),
         ];

@@ -1,0 +1,131 @@
+//! API keys: everything about them but the keys, of which only hashes are kept.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgPool, Row, postgres::PgRow};
+use uuid::Uuid;
+
+use crate::domain::ids::{KeyId, UserId, WorkspaceId};
+
+/// A key as stored.
+#[derive(Clone, Debug)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: KeyId,
+    /// What its holder calls it.
+    pub name: String,
+    /// How it begins.
+    pub prefix: String,
+    /// Whose.
+    pub holder: UserId,
+    /// What it is good for.
+    pub scopes: Vec<String>,
+    /// The only workspace that it is good for, if it is limited to one.
+    pub workspace: Option<WorkspaceId>,
+    /// Since when.
+    pub created_at: DateTime<Utc>,
+    /// Until when.
+    pub expires_at: DateTime<Utc>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+const COLUMNS: &str =
+    "id, name, prefix, created_by, scopes, workspace_id, created_at, expires_at, last_used_at, revoked_at";
+
+fn key(row: &PgRow) -> Result<ApiKey, sqlx::Error> {
+    Ok(ApiKey {
+        id: row.try_get::<Uuid, _>("id")?.into(),
+        name: row.try_get("name")?,
+        prefix: row.try_get("prefix")?,
+        holder: row.try_get::<Uuid, _>("created_by")?.into(),
+        scopes: row.try_get("scopes")?,
+        workspace: row.try_get::<Option<Uuid>, _>("workspace_id")?.map(WorkspaceId),
+        created_at: row.try_get("created_at")?,
+        expires_at: row.try_get("expires_at")?,
+        last_used_at: row.try_get("last_used_at")?,
+        revoked_at: row.try_get("revoked_at")?,
+    })
+}
+
+/// Keeps a new key; `false` when its holder has so many that are good already.
+pub async fn add(pool: &PgPool, key: &ApiKey, hash: &[u8], most: i64) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "INSERT INTO api_keys (id, hash, prefix, name, holder, scopes, workspace_id, created_by, created_at, expires_at)
+         SELECT $1, $2, $3, $4, 'user:' || $5::text, $6, $7, $5, $8, $9
+         WHERE (SELECT count(*) FROM api_keys WHERE holder = 'user:' || $5::text AND revoked_at IS NULL
+                AND expires_at > $8) < $10",
+    )
+    .bind(key.id.0)
+    .bind(hash)
+    .bind(&key.prefix)
+    .bind(&key.name)
+    .bind(key.holder.0)
+    .bind(&key.scopes)
+    .bind(key.workspace.map(|id| id.0))
+    .bind(key.created_at)
+    .bind(key.expires_at)
+    .bind(most)
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Finds the key that has a hash, unless it was revoked.
+pub async fn by_hash(pool: &PgPool, hash: &[u8]) -> Result<Option<ApiKey>, sqlx::Error> {
+    let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE hash = $1 AND revoked_at IS NULL");
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(hash).fetch_optional(pool).await?;
+    row.as_ref().map(key).transpose()
+}
+
+/// Returns a page of a person's keys, revoked ones too, oldest first.
+pub async fn of(pool: &PgPool, user: UserId, after: Option<Uuid>, limit: i64) -> Result<Vec<ApiKey>, sqlx::Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM api_keys WHERE holder = 'user:' || $1::text AND ($2::uuid IS NULL OR id > $2)
+         ORDER BY id LIMIT $3"
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(user.0).bind(after).bind(limit).fetch_all(pool).await?;
+    rows.iter().map(key).collect()
+}
+
+/// Revokes a person's key, and tells the other nodes; `false` when they have no such key.
+pub async fn revoke(
+    pool: &PgPool,
+    user: UserId,
+    id: KeyId,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query(
+        "WITH revoked AS (
+             UPDATE api_keys SET revoked_at = coalesce(revoked_at, $3)
+             WHERE id = $1 AND holder = 'user:' || $2::text RETURNING id
+         ), told AS (
+             INSERT INTO revocations (id, until) SELECT id, $4 FROM revoked ON CONFLICT (id) DO NOTHING
+         )
+         SELECT id FROM revoked",
+    )
+    .bind(id.0)
+    .bind(user.0)
+    .bind(now)
+    .bind(until)
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Notes when keys were used.
+pub async fn used(pool: &PgPool, uses: &[(KeyId, DateTime<Utc>)]) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = uses.iter().map(|(id, _)| id.0).collect();
+    let times: Vec<DateTime<Utc>> = uses.iter().map(|(_, at)| *at).collect();
+    sqlx::query(
+        "UPDATE api_keys k SET last_used_at = greatest(k.last_used_at, u.at)
+         FROM unnest($1::uuid[], $2::timestamptz[]) AS u (id, at) WHERE k.id = u.id",
+    )
+    .bind(ids)
+    .bind(times)
+    .execute(pool)
+    .await?;
+    Ok(())
+}

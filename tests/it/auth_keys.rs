@@ -1,0 +1,70 @@
+//! API keys: what they are good for, and how they end.
+
+use chrono::TimeDelta;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{
+    node::TestNode,
+    person::{PATIENCE, Person, id},
+    socket::Socket,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_does_what_its_scopes_say_in_its_workspace_and_no_more() {
+    let node = TestNode::start().await;
+    let ada = Person::register(&node.url, "Ada").await;
+    let (lab, other) = (ada.workspace("Lab").await, ada.workspace("Other").await);
+    let made = ada.post("/auth/api_keys", json!({"name": "CI", "scopes": ["read"], "workspace_id": lab})).await;
+    let key = Person { token: made["key"].as_str().unwrap().to_owned(), ..ada.clone() };
+    assert!(key.token.starts_with("link_pk_") && key.token.starts_with(made["prefix"].as_str().unwrap()));
+    key.get(&format!("/workspaces/{lab}")).await;
+    let seen = key.get("/workspaces").await;
+    assert_eq!(seen["items"].as_array().unwrap().len(), 1);
+    key.send(Method::GET, &format!("/workspaces/{other}"), None, None).await.problem("not_found");
+    key.try_post(&format!("/workspaces/{lab}/projects"), json!({"name": "Moon"})).await.problem("forbidden");
+    key.try_post("/workspaces", json!({"name": "Mine"})).await.problem("forbidden");
+    for path in ["/auth/api_keys", "/auth/logout_everywhere"] {
+        key.try_post(path, json!({"name": "Another"})).await.problem("forbidden");
+    }
+    let mut socket = Socket::hello(&key).await;
+    assert_eq!(socket.subscribe(&lab, json!(["*"]), None).await["t"], "subscribed");
+    let mut elsewhere = Socket::hello(&key).await;
+    assert_eq!(elsewhere.subscribe(&other, json!(["*"]), None).await["code"], "not_found");
+    ada.until("/auth/api_keys", "its use is noted", |keys| keys["items"][0]["last_used_at"].is_string()).await;
+    let stored: String =
+        sqlx::query_scalar("SELECT string_agg(k::text, ' ') FROM api_keys k").fetch_one(node.pool()).await.unwrap();
+    assert!(!stored.contains(&key.token), "only a hash is kept");
+    node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_revoked_or_has_ended_is_good_for_nothing_and_its_sockets_close() {
+    let node = TestNode::start().await;
+    let (ada, eve) = (Person::register(&node.url, "Ada").await, Person::register(&node.url, "Eve").await);
+    let made = ada.post("/auth/api_keys", json!({"name": "Robot"})).await;
+    let key = Person { token: made["key"].as_str().unwrap().to_owned(), ..ada.clone() };
+    key.get("/auth/me").await;
+    let mut socket = Socket::hello(&key).await;
+    let path = format!("/auth/api_keys/{}", id(&made));
+    eve.send(Method::DELETE, &path, None, None).await.problem("not_found");
+    ada.send(Method::DELETE, &path, None, None).await.ok();
+    assert_eq!(tokio::time::timeout(PATIENCE, socket.close_code()).await.unwrap(), 4001);
+    key.send(Method::GET, "/auth/me", None, None).await.problem("unauthenticated");
+
+    let made = ada.post("/auth/api_keys", json!({"name": "Short"})).await;
+    let short = Person { token: made["key"].as_str().unwrap().to_owned(), ..ada.clone() };
+    short.get("/auth/me").await;
+    node.advance(TimeDelta::days(90));
+    short.send(Method::GET, "/auth/me", None, None).await.problem("unauthenticated");
+    let mut wrong = short.clone();
+    wrong.token.replace_range(8..9, if wrong.token.as_bytes()[8] == b'0' { "1" } else { "0" });
+    wrong.send(Method::GET, "/auth/me", None, None).await.problem("unauthenticated");
+    let ada = ada.login().await;
+    let input = |days| json!({"name": "K", "expires_at": node.node.api().services().context().clock.now() + TimeDelta::days(days)});
+    for days in [-1, 366] {
+        ada.try_post("/auth/api_keys", input(days)).await.problem("invalid_input");
+    }
+    ada.try_post("/auth/api_keys", json!({"name": "K", "scopes": ["signed"]})).await.problem("invalid_input");
+    node.node.stop().await;
+}
