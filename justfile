@@ -35,6 +35,14 @@ e2e:
 fuzz seconds="30":
     fuzz/run.sh {{seconds}}
 
+# The types of the TypeScript client, made from the operation table.
+typescript:
+    cargo run --locked --quiet -- typescript --write clients/typescript/src/router.ts
+
+# The stock tRPC client on Node 20 against a running Link; npm fetches what is pinned.
+node-client:
+    LINK_NODE_CLIENT=1 cargo test --locked --test it -- typescript_client:: --nocapture
+
 # What the performance claims rest on.
 bench:
     cargo bench --locked

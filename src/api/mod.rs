@@ -10,6 +10,7 @@ mod auth;
 mod call;
 mod conversations;
 mod delegation;
+pub mod events;
 mod identity;
 pub mod known_keys;
 pub mod limits;
@@ -25,6 +26,7 @@ pub mod signing;
 mod table;
 mod tasks;
 pub mod tokens;
+pub mod typescript;
 mod webhooks;
 mod workspaces;
 

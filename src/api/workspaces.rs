@@ -26,6 +26,7 @@ use crate::{
 
 use super::{
     call::Call,
+    events::EventView,
     problem::Problem,
     table::{Method, Operation},
 };
@@ -297,6 +298,7 @@ struct Events {
 #[derive(Serialize, JsonSchema)]
 pub(super) struct EventPage {
     /// The events, oldest first; those of others' direct conversations are left out.
+    #[schemars(with = "Vec<EventView>")]
     pub events: Vec<Value>,
     /// The end of the log.
     pub head: u64,

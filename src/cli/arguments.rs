@@ -54,6 +54,9 @@ pub(super) fn command(table: &Table) -> Command {
                 .arg(text("workspace").help("Only this workspace")),
             node(Command::new("verify").about("Checks the hash chain of every workspace's log")),
             keys(),
+            Command::new("typescript")
+                .about("Prints the types of the TypeScript client, made from the operation table")
+                .arg(text("write").value_name("FILE").help("Writes them to this file instead")),
         ])
         .subcommands([
             login(),

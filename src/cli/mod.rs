@@ -19,6 +19,7 @@ mod paint;
 mod serve;
 mod session;
 mod socket;
+mod typescript;
 
 use std::{ffi::OsString, process::ExitCode, sync::Arc};
 
@@ -93,6 +94,7 @@ async fn dispatch(table: &Arc<Table>, matches: &ArgMatches, format: Format) -> R
             context::commands::run(verb, given, format, |wanted| Client::of(table.clone(), wanted)).await
         }
         Some(("completions", given)) => completions::run(table, given),
+        Some(("typescript", given)) => typescript::run(table, given),
         Some(("events", given)) => events::run(&client()?, given, format).await,
         Some(("api", given)) => operations::raw(&client()?, given).await,
         Some((router, given)) => match given.subcommand() {

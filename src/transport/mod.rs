@@ -9,6 +9,7 @@ pub mod query;
 mod rest;
 #[cfg(test)]
 mod tests;
+pub mod trpc;
 pub mod values;
 pub mod ws;
 
@@ -64,6 +65,7 @@ pub fn router(doors: Doors) -> Router {
         .route("/docs", get(docs::page))
         .route("/.well-known/jwks.json", get(public_keys))
         .nest("/api/v1", rest::routes(&doors.api))
+        .merge(trpc::routes())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(CatchPanicLayer::custom(panicked))
@@ -118,12 +120,17 @@ fn problem_response(problem: Problem) -> Response<Body> {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+    hint(&problem, response.headers_mut());
+    response
+}
+
+/// Says in headers what a problem means for HTTP.
+fn hint(problem: &Problem, headers: &mut HeaderMap) {
     if problem.retryable {
         let seconds = problem.retry_after_ms.map_or(1, |ms| ms.div_ceil(1_000));
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    if problem.status == StatusCode::UNAUTHORIZED.as_u16() {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    response
 }

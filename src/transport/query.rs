@@ -23,7 +23,8 @@ pub fn fields(query: &str, typed: &BTreeSet<String>) -> Result<Map<String, Value
     Ok(fields)
 }
 
-fn decoded(text: &str) -> Result<String, Problem> {
+/// Returns a text with its escapes resolved.
+pub fn decoded(text: &str) -> Result<String, Problem> {
     let malformed = |why| Problem::new(problem::MALFORMED, format!("the query {why}"));
     let mut bytes = text.bytes();
     let mut plain = Vec::with_capacity(text.len());

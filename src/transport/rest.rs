@@ -33,7 +33,7 @@ const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
 /// Bytes of a refused body that are read before the connection is closed under its sender.
 const DROPPED_MAX: usize = 8 * BYTES_MAX;
 /// Says at which offset a change is readable.
-const OFFSET: HeaderName = HeaderName::from_static("link-offset");
+pub(super) const OFFSET: HeaderName = HeaderName::from_static("link-offset");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What the door has to know of an operation.
@@ -121,15 +121,12 @@ async fn read(
             Ok(identity) => Some(identity),
             Err(problem) => {
                 // A stranger's body is kept nowhere.
-                let _ = tokio::time::timeout(BODY_TIMEOUT, collect(body, 0)).await;
+                drop_body(body).await;
                 return Err(problem);
             }
         },
     };
-    let key = match parts.headers.get(IDEMPOTENCY_KEY) {
-        None => None,
-        Some(key) => Some(key.to_str().map_err(|_| Problem::field("Idempotency-Key", "must be ASCII"))?.to_owned()),
-    };
+    let key = key_of(&parts.headers)?;
     let mut fields = match route.method {
         Method::Get => Map::new(),
         Method::Post | Method::Patch | Method::Delete => body_of(&parts.headers, body).await?,
@@ -162,6 +159,17 @@ pub(super) async fn identity_of(headers: &HeaderMap, api: &Api) -> Result<Identi
     api.identify(token.unwrap_or_default()).await
 }
 
+/// Returns the idempotency key, if there is one.
+pub(super) fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let key = headers.get(IDEMPOTENCY_KEY).map(|key| key.to_str().map(str::to_owned));
+    key.transpose().map_err(|_| Problem::field("Idempotency-Key", "must be ASCII"))
+}
+
+/// Lets a client say what nobody will read.
+pub(super) async fn drop_body(body: Body) {
+    let _ = tokio::time::timeout(BODY_TIMEOUT, collect(body, 0)).await;
+}
+
 /// Reads a body; nothing when it is longer than it may be. Much of the rest is read and dropped, since a client that is
 /// still writing when the connection closes does not hear why.
 async fn collect(body: Body, bytes_max: usize) -> Result<Option<Vec<u8>>, axum::Error> {
@@ -180,22 +188,31 @@ async fn collect(body: Body, bytes_max: usize) -> Result<Option<Vec<u8>>, axum::
 }
 
 async fn body_of(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, Problem> {
+    let bytes = bytes_of(headers, body).await?;
+    if bytes.is_empty() {
+        return Ok(Map::new());
+    }
+    match values::parse(Encoding::Json, &bytes)? {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(Problem::new(problem::INVALID_INPUT, "the body must be a JSON object")),
+    }
+}
+
+/// Reads a body that is JSON, if there is one.
+pub(super) async fn bytes_of(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
     let bytes = tokio::time::timeout(BODY_TIMEOUT, collect(body, BYTES_MAX)).await;
     let bytes = bytes.map_err(|_| Problem::new(problem::MALFORMED, "the body did not arrive in time"))?;
     let bytes = bytes.map_err(|_| Problem::new(problem::MALFORMED, "the body broke off"))?;
     let too_large = || Problem::new(problem::TOO_LARGE, format!("the body is larger than {BYTES_MAX} bytes"));
     let bytes = bytes.ok_or_else(too_large)?;
     if bytes.is_empty() {
-        return Ok(Map::new());
+        return Ok(bytes);
     }
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
         return Err(Problem::new(problem::UNSUPPORTED_MEDIA, "the body must be application/json"));
     }
-    match values::parse(Encoding::Json, &bytes)? {
-        Value::Object(fields) => Ok(fields),
-        _ => Err(Problem::new(problem::INVALID_INPUT, "the body must be a JSON object")),
-    }
+    Ok(bytes)
 }
 
 /// Takes the trace of a W3C `traceparent`, or makes one.

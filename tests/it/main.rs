@@ -29,4 +29,7 @@ mod sockets_feed;
 mod sockets_malformed;
 mod spine;
 mod support;
+mod trpc;
+mod trpc_events;
+mod typescript_client;
 mod webhooks;

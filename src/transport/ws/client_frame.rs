@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The longest `id` of a frame that is text.
-const ID_LENGTH_MAX: usize = 128;
+pub const ID_LENGTH_MAX: usize = 128;
 /// The most topics of one subscription.
 pub const TOPICS_MAX: usize = 256;
 
@@ -126,7 +126,7 @@ impl ClientFrame {
 }
 
 /// Tells whether an `id` may be repeated in an answer: many may wait at once.
-fn is_small(id: &Value) -> bool {
+pub fn is_small(id: &Value) -> bool {
     match id {
         Value::Null | Value::Number(_) => true,
         Value::String(text) => text.len() <= ID_LENGTH_MAX,

@@ -214,6 +214,13 @@ impl TestProcess {
         self.child.wait().expect("it is our child");
     }
 
+    /// Asks it to stop and returns when it has.
+    pub async fn terminate(&mut self) {
+        let pid = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status().expect("there is a shell");
+        assert!(asked.success() && self.ended().await.success(), "it did not stop in order");
+    }
+
     /// Starts it again on what it left behind.
     pub async fn revive(&mut self) {
         let root = std::mem::take(&mut self.root);

@@ -1,0 +1,1620 @@
+// Made by `link typescript` from Link's operation table. Do not edit: change the table and make it again.
+
+import type {
+  TRPCBuiltRouter,
+  TRPCDefaultErrorShape,
+  TRPCMutationProcedure,
+  TRPCQueryProcedure,
+  TRPCSubscriptionProcedure,
+} from '@trpc/server';
+
+type Query<I, O> = TRPCQueryProcedure<{ meta: unknown; input: I; output: O }>;
+type Mutation<I, O> = TRPCMutationProcedure<{ meta: unknown; input: I; output: O }>;
+type Subscription<I, O> = TRPCSubscriptionProcedure<{ meta: unknown; input: I; output: O }>;
+
+/** One page of a list; without `next_cursor` it is the last one. */
+export interface Page<T> {
+  items: T[];
+  next_cursor?: string | null;
+}
+
+/** What `error.shape` of a `TRPCClientError` looks like; `data.problem` says what happened and what to do. */
+export type ErrorShape = TRPCDefaultErrorShape & { data: { problem: Problem } };
+
+/** Every `code` of a problem. */
+export type ProblemCode = "invalid_input" | "malformed" | "too_large" | "unsupported_media_type" | "unauthenticated" | "bad_credentials" | "forbidden" | "not_found" | "no_such_operation" | "method_not_allowed" | "already_exists" | "name_taken" | "invalid_transition" | "version_conflict" | "dependency_cycle" | "busy" | "fenced" | "no_slot" | "idempotency_key_reused" | "too_many_requests" | "unavailable" | "internal";
+
+/** An AI agent as a member of a workspace. */
+export type AgentId = string;
+
+/** What others see of an agent. */
+export type AgentStatus = "idle" | "working" | "paused" | "draining" | "offline" | "retired";
+
+/** An agent. */
+export interface AgentView {
+  /** Whether it takes work. */
+  availability: Availability;
+  /** Since when. */
+  created_at: string;
+  /** Its id. */
+  id: AgentId;
+  /** Its servers. */
+  instances: InstanceView[];
+  /** Most attempts at the same time. */
+  max_concurrency: number;
+  /** Its name. */
+  name: string;
+  /** How it is driven. */
+  runtime: RuntimeKind;
+  /** What it is good at. */
+  skills: string[];
+  /** What it does now. */
+  status: AgentStatus;
+  /** Rises with each change. */
+  version: number;
+  /** The tenant. */
+  workspace_id: WorkspaceId;
+}
+
+/** Something that an attempt produced. */
+export type ArtifactId = string;
+
+/** Something that an attempt made or changed. */
+export interface ArtifactView {
+  /** By which attempt. */
+  attempt_id: AttemptId;
+  /** The content, where it is small text. */
+  content: string | null;
+  /** Anything else. */
+  details: unknown;
+  /** Its id. */
+  id: ArtifactId;
+  /** `file`, `text`, `diff` or `link`. */
+  kind: string;
+  /** Path or title. */
+  name: string;
+  /** When. */
+  recorded_at: string;
+}
+
+/** What a delegation produced. */
+export interface Artifacts {
+  items: ArtifactView[];
+}
+
+/** One attempt, as it was found and as it is now. */
+export interface Attempt {
+  attempt_id: AttemptId;
+  /** The attempt's status before the question. */
+  before: string;
+  delegation_id: DelegationId;
+  /** In words. */
+  detail: string;
+  /** What the Penguin says. */
+  found: Fate;
+  instance_id: InstanceId;
+  /** The attempt's status now. */
+  status: string;
+  task_id: TaskId;
+}
+
+/** One try of a delegation on one instance; users see it as an agent session. */
+export type AttemptId = string;
+
+/** An attempt of a delegation. */
+export interface AttemptView {
+  /** By whom. */
+  agent_id: AgentId;
+  /** Cost in US dollars. */
+  cost_usd: number;
+  /** Until when. */
+  ended_at: string | null;
+  /** How it failed. */
+  failure_class: FailureClass | null;
+  /** In words. */
+  failure_message: string | null;
+  /** Its fence. */
+  fence: number;
+  /** Its id. */
+  id: AttemptId;
+  /** Tokens read by the model. */
+  input_tokens: number;
+  /** Where. */
+  instance_id: InstanceId;
+  /** Tokens written by the model. */
+  output_tokens: number;
+  /** What it does, in a word. */
+  phase: string | null;
+  /** 0–100 from evidence, or unknown. */
+  progress: number | null;
+  /** Why this agent and this instance. */
+  route: Route;
+  /** Since when. */
+  started_at: string;
+  /** leased, active, succeeded, failed, lost, cancelled or superseded. */
+  status: string;
+}
+
+/** Whether a person wants the agent to take work. */
+export type Availability = "active" | "paused" | "draining" | "retired";
+
+/** Where a new task starts. */
+export type Birth = "backlog" | "ready";
+
+/** A project's board. */
+export interface BoardView {
+  /** The columns, in order. */
+  columns: ColumnView[];
+  /** The workspace's offset that the board shows at least. */
+  offset: number;
+  /** Which project. */
+  project_id: ProjectId;
+}
+
+/** A column of a board. */
+export interface ColumnView {
+  /** backlog, todo, in_progress, review, done or cancelled. */
+  name: string;
+  /** Its tasks, in order. */
+  tasks: TaskView[];
+}
+
+/** A conversation. */
+export type ConversationId = string;
+
+/** What a conversation is for. */
+export type ConversationKind = "channel" | "dm" | "task" | "agent_session" | "review";
+
+/** A conversation. */
+export interface ConversationView {
+  /** Since when. */
+  created_at: string;
+  /** Its id. */
+  id: ConversationId;
+  /** The number of the newest message. */
+  last_seq: number;
+  /** Who is in it. */
+  participants: Principal[];
+  /** The project that it is about. */
+  project_id: ProjectId | null;
+  /** The task that it is about. */
+  task_id: TaskId | null;
+  /** Its title. */
+  title: string | null;
+  /** What for. */
+  type: ConversationKind;
+  /** The tenant. */
+  workspace_id: WorkspaceId;
+}
+
+/** One request to move one task forward with an agent. */
+export type DelegationId = string;
+
+/** Where a delegation stands (requirements 3.6). */
+export type DelegationStatus = "queued" | "dispatching" | "running" | "paused" | "awaiting" | "reviewing" | "escalated" | "cancelling" | "completed" | "failed" | "cancelled";
+
+/** A delegation with its attempts, questions and reviews. */
+export interface DelegationView {
+  /** To whom. */
+  agent_id: AgentId | null;
+  /** The attempt that holds it, or held it last. */
+  attempt_id: AttemptId | null;
+  /** All attempts, oldest first. */
+  attempts: AttemptView[];
+  /** Since when. */
+  created_at: string;
+  /** Who asked for it. */
+  delegator: Principal;
+  /** Until when. */
+  ended_at: string | null;
+  /** Its id. */
+  id: DelegationId;
+  /** What to do beyond the task's own words. */
+  instructions: string;
+  /** All questions, oldest first. */
+  interrupts: InterruptView[];
+  /** The agent's final words. */
+  output: string | null;
+  /** Why it stands there. */
+  reason: string | null;
+  /** Who has to approve. */
+  review: Review;
+  /** All reviews, oldest first. */
+  reviews: ReviewView[];
+  /** Rounds of requested changes so far. */
+  round: number;
+  /** Where it stands. */
+  status: DelegationStatus;
+  /** Of what. */
+  task_id: TaskId;
+  /** Last changed. */
+  updated_at: string;
+  /** Rises with each change. */
+  version: number;
+  /** The tenant. */
+  workspace_id: WorkspaceId;
+}
+
+/** Which webhook is gone. */
+export interface Deleted {
+  webhook_id: WebhookId;
+}
+
+/** Where a delivery stands. */
+export type DeliveryStatus = "pending" | "delivered" | "failed";
+
+/** One event for one webhook. */
+export interface DeliveryView {
+  /** When it was last tried. */
+  attempted_at: string | null;
+  /** Attempts so far. */
+  attempts: number;
+  /** The HTTP status of the last answer. */
+  code: number | null;
+  /** When the event was taken up for this webhook. */
+  created_at: string;
+  /** Why there was no answer at the last attempt, or why it does not count. */
+  error: string | null;
+  /** Its id: the same at every attempt, sent as `webhook-id`. */
+  id: string;
+  /** When the next attempt is due. */
+  next_at: string | null;
+  /** The event's offset in the workspace's log. */
+  offset: number;
+  /** The beginning of the last answer. */
+  response: string | null;
+  /** Where it stands. */
+  status: DeliveryStatus;
+  /** The event's type. */
+  type: string;
+  /** To which webhook. */
+  webhook_id: WebhookId;
+}
+
+/** A dependency of a task. */
+export interface DependencyView {
+  /** On which task. */
+  depends_on: TaskId;
+  /** How. */
+  type: Gate;
+}
+
+/** Nothing more to say. */
+export interface Done {
+  ok: boolean;
+}
+
+/** A piece of the log. */
+export interface EventPage {
+  /** The events, oldest first; those of others' direct conversations are left out. */
+  events: EventView[];
+  /** The end of the log. */
+  head: number;
+}
+
+/** One committed event of a workspace's log. */
+export interface EventView {
+  /** Who did it. */
+  actor: Principal;
+  /** When. */
+  at: string;
+  /** The offset of the event that led to it. */
+  cause?: number | null;
+  /** What happened, in detail; see docs/events.md. */
+  data: Record<string, unknown>;
+  /** Its id. */
+  id: string;
+  /** Its number in the log: 1, 2, 3 … */
+  offset: number;
+  /** For whom, where that differs. */
+  on_behalf_of?: Principal | null;
+  /** What it is about. */
+  subject: Subject;
+  /** The trace of the request that led to it. */
+  trace: string;
+  /** What happened, as `noun:verb`. */
+  type: string;
+}
+
+/** Why an attempt went where it went. */
+export interface Explained {
+  agent_id: AgentId;
+  attempt_id: AttemptId;
+  route: Route;
+}
+
+/** The class of an attempt's failure; it decides what happens next. */
+export type FailureClass = "connect_refused" | "http_server_error" | "stream_cut" | "instance_lost" | "dispatch_unknown" | "provider_rate_limit" | "provider_error" | "provider_quota" | "provider_auth" | "context_overflow" | "session_not_found" | "silent" | "loop_detected" | "evidence_missing" | "agent_blocked" | "refused" | "permission_denied" | "budget_exhausted" | "time_limit" | "misconfigured" | "unknown";
+
+/** What a Penguin says became of an attempt. */
+export type Fate = "running" | "finished" | "failed" | "missing" | "not_started" | "unreachable" | "over";
+
+/** What is wrong with one field. */
+export interface FieldError {
+  /** What. */
+  message: string;
+  /** Where, as in `parts[0].text`. */
+  path: string;
+}
+
+/** How one task depends on another. */
+export type Gate = "blocks" | "review_ready_ok" | "relates" | "duplicates";
+
+export interface Instance {
+  /** Secrets by name, as in `api_key` and `link_key`. Kept sealed and never shown. */
+  credentials?: Record<string, string>;
+  /** The model to ask for. */
+  model?: string | null;
+  /** Attempts at the same time. */
+  slots?: number;
+  /** Model turns of one attempt. */
+  turns_max?: number;
+  /** Where it is: `http://…` or `https://…`; `script:…` for scripted agents. */
+  url: string;
+}
+
+/** One running agent server. */
+export type InstanceId = string;
+
+/** An instance of an agent. Its credentials are shown to nobody. */
+export interface InstanceView {
+  /** Why not. */
+  cause: string | null;
+  /** What the last probe said. */
+  healthy: boolean | null;
+  /** Its id. */
+  id: InstanceId;
+  /** The model that is asked for. */
+  model: string | null;
+  /** Attempts at the same time. */
+  slots: number;
+  /** Model turns of one attempt. */
+  turns_max: number;
+  /** Where it is. */
+  url: string;
+}
+
+/** An open question that stops an attempt. */
+export type InterruptId = string;
+
+/** What kind of answer an attempt waits for. */
+export type InterruptKind = "question" | "approval" | "auth" | "budget";
+
+/** A question of an attempt. */
+export interface InterruptView {
+  /** The answer. */
+  answer: unknown;
+  /** By whom. */
+  answered_by: Principal | null;
+  /** Of which attempt. */
+  attempt_id: AttemptId;
+  /** Options, resource, schema of the answer. */
+  details: unknown;
+  /** Its id. */
+  id: InterruptId;
+  /** What kind. */
+  kind: InterruptKind;
+  /** Since when. */
+  opened_at: string;
+  /** The question. */
+  prompt: string;
+  /** open, answered, delivered or closed. */
+  status: string;
+}
+
+/** An API key. */
+export type KeyId = string;
+
+/** An API key, without the key. */
+export interface KeyView {
+  created_at: string;
+  expires_at: string;
+  id: KeyId;
+  /** To the minute. */
+  last_used_at: string | null;
+  name: string;
+  /** How the key begins. */
+  prefix: string;
+  revoked_at: string | null;
+  scopes: string[];
+  workspace_id: WorkspaceId | null;
+}
+
+/** An event that comes by itself. */
+export interface LiveEvent {
+  /** Who did it. */
+  actor: Principal;
+  /** When. */
+  at: string;
+  /** The offset of the event that led to it. */
+  cause?: number | null;
+  /** What happened, in detail; see docs/events.md. */
+  data: Record<string, unknown>;
+  /** Its id. */
+  id: string;
+  /** Its number in the log: 1, 2, 3 … */
+  offset: number;
+  /** For whom, where that differs. */
+  on_behalf_of?: Principal | null;
+  /** What it is about. */
+  subject: Subject;
+  /** The trace of the request that led to it. */
+  trace: string;
+  /** What happened, as `noun:verb`. */
+  type: string;
+  /** Of which workspace. */
+  workspace: WorkspaceId;
+}
+
+/** A person with fresh tokens. */
+export interface LoggedIn {
+  /** Send as `Authorization: Bearer …`. */
+  access_token: string;
+  /** Seconds until the access token ends. */
+  expires_in: number;
+  /** Show at `auth.refresh`, once. */
+  refresh_token: string;
+  /** Always `Bearer`. */
+  token_type: string;
+  user: UserView;
+}
+
+/** A member of a workspace. */
+export interface MemberView {
+  /** Their address. */
+  email: string;
+  /** Since when. */
+  joined_at: string;
+  /** Their name. */
+  name: string;
+  /** What they may do. */
+  role: Role;
+  /** Who. */
+  user_id: UserId;
+}
+
+/** A message of a conversation. */
+export type MessageId = string;
+
+/** A message. */
+export interface MessageView {
+  /** Who. */
+  author: Principal;
+  /** Where. */
+  conversation_id: ConversationId;
+  /** When it was changed. */
+  edited_at: string | null;
+  /** Its id. */
+  id: MessageId;
+  /** The message that it answers. */
+  parent_id: MessageId | null;
+  /** What. */
+  parts: Part[];
+  /** When. */
+  posted_at: string;
+  /** Its number in the conversation: 1, 2, 3 … */
+  seq: number;
+}
+
+/** A new API key. */
+export interface NewKey {
+  created_at: string;
+  expires_at: string;
+  id: KeyId;
+  /** Send as `Authorization: Bearer …`. It cannot be shown again. */
+  key: string;
+  /** To the minute. */
+  last_used_at: string | null;
+  name: string;
+  /** How the key begins. */
+  prefix: string;
+  revoked_at: string | null;
+  scopes: string[];
+  workspace_id: WorkspaceId | null;
+}
+
+/** A piece of a message. */
+export type Part = {
+  /** The words. */
+  text: string;
+  type: "text";
+} | {
+  /** Its name. */
+  name: string;
+  type: "file";
+  /** Where it is. */
+  url: string;
+} | {
+  /** The data. */
+  data: unknown;
+  type: "data";
+};
+
+/** A Penguin server. Its credentials are shown to nobody. */
+export interface PenguinView {
+  /** Whose it is. */
+  agent_id: AgentId;
+  /** The agent's name. */
+  agent_name: string;
+  /** When it was last asked, where this node asks it. */
+  asked_at: string | null;
+  /** Whether the agent takes work. */
+  availability: Availability;
+  /** Changes when the server restarts. */
+  boot: string | null;
+  /** Why it is not healthy. */
+  cause: string | null;
+  /** Whether it answered when it was last asked; null before the first time. */
+  healthy: boolean | null;
+  /** Its id. */
+  id: InstanceId;
+  /** The model that is asked for. */
+  model: string | null;
+  /** Since when it answers as it does. */
+  probed_at: string | null;
+  /** Attempts at the same time. */
+  slots: number;
+  /** Attempts that run there now. */
+  slots_used: number;
+  /** Model turns of one attempt. */
+  turns_max: number;
+  /** Where it is. */
+  url: string;
+}
+
+/** Who acts or is meant, as `kind:id`. */
+export type Principal = string;
+
+/** How urgent a task is. */
+export type Priority = "none" | "low" | "medium" | "high" | "urgent";
+
+/** What a Penguin server answered. */
+export interface Probed {
+  /** Changes when the server restarts. */
+  boot: string | null;
+  /** Sessions that are busy there, where it tells. */
+  busy: number | null;
+  /** Why it is not healthy. */
+  cause: string | null;
+  /** Whether it answered. */
+  healthy: boolean;
+  instance_id: InstanceId;
+  /** The server's version, where it tells. */
+  version: string | null;
+}
+
+/** An error as it goes out. */
+export interface Problem {
+  /** The stable code. */
+  code: string;
+  /** What happened here. */
+  detail: string;
+  /** What is wrong with which field. */
+  errors?: FieldError[];
+  /** What to do about it. */
+  next_actions: string[];
+  /** How long to wait before sending it again, where that is known. */
+  retry_after_ms?: number | null;
+  /** Whether the same request may succeed later. */
+  retryable: boolean;
+  /** The HTTP status. */
+  status: number;
+  /** What it is, in a few words. */
+  title: string;
+  /** Finds the request in the logs. */
+  trace_id: string;
+  /** A link to the documentation of the code. */
+  type: string;
+}
+
+/** A project. */
+export type ProjectId = string;
+
+/** A project. */
+export interface ProjectView {
+  /** Since when. */
+  created_at: string;
+  /** Who made it. */
+  created_by: Principal;
+  /** What it is for. */
+  description: string;
+  /** Its id. */
+  id: ProjectId;
+  /** The `KEY` of `KEY-12`. */
+  key: string;
+  /** Its name. */
+  name: string;
+  /** `active` or `archived`. */
+  status: string;
+  /** Last changed. */
+  updated_at: string;
+  /** Rises with each change. */
+  version: number;
+  /** The tenant. */
+  workspace_id: WorkspaceId;
+}
+
+/** What became of attempts. */
+export interface Reconciliation {
+  items: Attempt[];
+}
+
+/** Who is no longer a member. */
+export interface Removed {
+  user_id: UserId;
+}
+
+/** Who has to approve. */
+export interface Review {
+  /** How many approvals; 0 means that the work counts as done when it is handed in. */
+  approvals: number;
+  /** Whose approvals count. */
+  by: Reviewers;
+}
+
+/** A reviewer's word on a delegation. */
+export interface ReviewView {
+  /** When. */
+  at: string;
+  /** Why. */
+  comment: string;
+  /** Who. */
+  reviewer: Principal;
+  /** How. */
+  verdict: Verdict;
+}
+
+/** Whose approvals count. */
+export type Reviewers = "others" | "anyone";
+
+/** The key's id. */
+export interface RevokedKey {
+  id: KeyId;
+}
+
+/** What a member may do, in rising order. */
+export type Role = "guest" | "member" | "admin" | "owner";
+
+/** Why an agent and an instance were chosen. */
+export interface Route {
+  /** Instances that were possible. */
+  candidates: number;
+  /** In words. */
+  reason: string;
+}
+
+/** Why the attempts of a delegation went where they went. */
+export interface Routes {
+  items: Explained[];
+}
+
+/** How an agent is driven. */
+export type RuntimeKind = "penguin" | "scripted";
+
+export type Subject = string;
+
+/** A task. */
+export type TaskId = string;
+
+/** Where a task stands (requirements 3.2). */
+export type TaskStatus = "backlog" | "ready" | "blocked" | "in_progress" | "awaiting_input" | "in_review" | "done" | "failed" | "cancelled";
+
+/** A task. */
+export interface TaskView {
+  /** Who answers for it. */
+  assignee: Principal | null;
+  /** Since when. */
+  created_at: string;
+  /** Who made it. */
+  created_by: Principal;
+  /** The agent that works on it. */
+  delegate_agent_id: AgentId | null;
+  /** The newest delegation. */
+  delegation_id: DelegationId | null;
+  /** What it waits for. */
+  dependencies: DependencyView[];
+  /** What is to be done. */
+  description: string;
+  /** Its id. */
+  id: TaskId;
+  /** `KEY-12`. */
+  identifier: string;
+  /** The `12`. */
+  number: number;
+  /** What it is a part of. */
+  parent_id: TaskId | null;
+  /** What the agent does, in a word. */
+  phase: string | null;
+  /** How urgent. */
+  priority: Priority;
+  /** 0–100 from evidence, or unknown. */
+  progress: number | null;
+  /** Where it belongs. */
+  project_id: ProjectId;
+  /** Sort key in its column. */
+  rank: string;
+  /** Where it stands. */
+  status: TaskStatus;
+  /** What is to be done, in a line. */
+  title: string;
+  /** Last changed. */
+  updated_at: string;
+  /** Rises with each change. */
+  version: number;
+  /** The tenant. */
+  workspace_id: WorkspaceId;
+}
+
+/** A group of people and agents that work can be assigned to. */
+export type TeamId = string;
+
+/** A team. */
+export interface TeamView {
+  /** Since when. */
+  created_at: string;
+  /** Its id. */
+  id: TeamId;
+  /** Who is in it. */
+  members: Principal[];
+  /** Its name. */
+  name: string;
+}
+
+/** A person. */
+export type UserId = string;
+
+/** A person, as they see themselves. */
+export interface UserView {
+  created_at: string;
+  email: string;
+  id: UserId;
+  name: string;
+}
+
+/** A reviewer's word. */
+export type Verdict = "approve" | "request_changes" | "reject";
+
+/** An endpoint outside that hears of events. */
+export type WebhookId = string;
+
+/** A webhook. */
+export interface WebhookView {
+  /** Since when. */
+  created_at: string;
+  /** Who made it. */
+  created_by: Principal;
+  /** What it is for. */
+  description: string;
+  /** Why not. */
+  disabled_reason: string | null;
+  /** Whether anything is sent. */
+  enabled: boolean;
+  /** Which events it hears of. */
+  events: string[];
+  /** Since when its endpoint takes nothing; null while it does. */
+  failing_since: string | null;
+  /** Until when the secret before signs too. */
+  former_secret_until: string | null;
+  /** Its id. */
+  id: WebhookId;
+  /** Events that wait to be sent, up to 1,000; the log keeps the rest. */
+  pending: number;
+  /** The secret that signs; only in the answer that made it. */
+  secret?: string | null;
+  /** Last changed. */
+  updated_at: string;
+  /** Where events are sent; null when the address cannot be opened any more. */
+  url: string | null;
+  /** Rises with each change. */
+  version: number;
+  /** The tenant. */
+  workspace_id: WorkspaceId;
+}
+
+/** A tenant: everything below it lives in one ordered log. */
+export type WorkspaceId = string;
+
+/** A workspace. */
+export interface WorkspaceView {
+  /** Since when. */
+  created_at: string;
+  /** Its id. */
+  id: WorkspaceId;
+  /** Its name. */
+  name: string;
+  /** Who made it. */
+  owner_id: UserId;
+  /** The caller's role in it. */
+  role: Role;
+  /** Rises with each change. */
+  version: number;
+}
+
+export interface AuthRegisterInput {
+  /** An address; one account each. */
+  email: string;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** What others see. */
+  name: string;
+  /** At least 8 characters. */
+  password: string;
+}
+
+export interface AuthLoginInput {
+  email: string;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  password: string;
+}
+
+export interface AuthRefreshInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  refresh_token: string;
+}
+
+export interface AuthLogoutInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  refresh_token: string;
+}
+
+export interface AuthLogoutEverywhereInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+}
+
+export interface AuthChangePasswordInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** At least 8 characters. */
+  new_password: string;
+  /** The one that is good until now. */
+  password: string;
+}
+
+export interface AuthCreateApiKeyInput {
+  /** Absent: in 90 days. At most a year from now. */
+  expires_at?: string | null;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** What it is for. */
+  name: string;
+  /** What it is good for, of what the caller may: `read`, `converse`, `work`, `delegate` and so on. Absent: everything. */
+  scopes?: string[] | null;
+  /** The only workspace that it is good for. Absent: all of the caller's. */
+  workspace_id?: WorkspaceId | null;
+}
+
+export interface AuthListApiKeysInput {
+  cursor?: string | null;
+  /** Which page. */
+  limit?: number | null;
+}
+
+export interface AuthRevokeApiKeyInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  key_id: KeyId;
+}
+
+export interface WorkspacesCreateInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  name: string;
+}
+
+export interface WorkspacesListInput {
+  cursor?: string | null;
+  /** Which page. */
+  limit?: number | null;
+}
+
+export interface WorkspacesGetInput {
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesUpdateInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  name: string;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesAddMemberInput {
+  /** The person's address; or `user_id`. */
+  email?: string | null;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  role: Role;
+  /** The person's id; or `email`. */
+  user_id?: UserId | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesListMembersInput {
+  cursor?: string | null;
+  /** Which page. */
+  limit?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesUpdateMemberInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  role: Role;
+  user_id: UserId;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesRemoveMemberInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  user_id: UserId;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesFormTeamInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  members: Principal[];
+  name: string;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesListTeamsInput {
+  cursor?: string | null;
+  /** Which page. */
+  limit?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesEventsInput {
+  /** Only events after this offset. */
+  after?: number;
+  /** Which page. */
+  limit?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface ProjectsCreateInput {
+  description?: string;
+  /** 2 to 10 capital letters and digits, a letter first; made from the name when absent. */
+  key?: string | null;
+  name: string;
+  workspace_id: WorkspaceId;
+}
+
+export interface ProjectsListInput {
+  cursor?: string | null;
+  /** Which page. */
+  limit?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface ProjectsGetInput {
+  project_id: ProjectId;
+}
+
+export interface ProjectsUpdateInput {
+  description?: string | null;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  name?: string | null;
+  project_id: ProjectId;
+}
+
+export interface ProjectsArchiveInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  project_id: ProjectId;
+}
+
+export interface ProjectsBoardInput {
+  project_id: ProjectId;
+}
+
+export interface ProjectsTimelineInput {
+  /** Only events after this offset. */
+  after?: number;
+  /** Which page. */
+  limit?: number | null;
+  project_id: ProjectId;
+}
+
+export interface TasksCreateInput {
+  /** Who answers for it: `user:ID`, `agent:ID` or `team:ID`. */
+  assignee?: Principal | null;
+  /** Tasks that have to be done first. */
+  depends_on?: TaskId[];
+  /** What is to be done. Without it the task waits in the backlog. */
+  description?: string;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** The task that it is a part of. */
+  parent_id?: TaskId | null;
+  priority?: Priority;
+  project_id: ProjectId;
+  /** `backlog` parks the task whatever its description. */
+  status?: Birth | null;
+  title: string;
+}
+
+export interface TasksListInput {
+  /** Only tasks of this assignee. */
+  assignee?: Principal | null;
+  cursor?: string | null;
+  /** Which page. */
+  limit?: number | null;
+  project_id: ProjectId;
+  /** Only tasks in this state. */
+  status?: TaskStatus | null;
+}
+
+export interface TasksGetInput {
+  task_id: TaskId;
+}
+
+export interface TasksUpdateInput {
+  /** The new assignee; `null` takes it away. */
+  assignee?: Principal | null;
+  description?: string | null;
+  /** The `version` that the change is based on. */
+  expected_version?: number | null;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  priority?: Priority | null;
+  task_id: TaskId;
+  title?: string | null;
+}
+
+export interface TasksTransitionInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  task_id: TaskId;
+  to: TaskStatus;
+}
+
+export interface TasksMoveInput {
+  /** The card that it shall stand after. */
+  after?: TaskId | null;
+  /** The card that it shall stand before. */
+  before?: TaskId | null;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** The new state, if the column changes. */
+  status?: TaskStatus | null;
+  task_id: TaskId;
+}
+
+export interface TasksAddDependencyInput {
+  depends_on: TaskId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  task_id: TaskId;
+  type?: Gate;
+}
+
+export interface TasksRemoveDependencyInput {
+  depends_on: TaskId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  task_id: TaskId;
+}
+
+export interface TasksSearchInput {
+  /** Which page. */
+  limit?: number | null;
+  /** Words, "phrases", -without; or an identifier. */
+  q: string;
+  workspace_id: WorkspaceId;
+}
+
+export interface TasksTimelineInput {
+  /** Only events after this offset. */
+  after?: number;
+  /** Which page. */
+  limit?: number | null;
+  task_id: TaskId;
+}
+
+export interface AgentsRegisterInput {
+  instances?: Instance[];
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** Attempts at the same time, over all instances. */
+  max_concurrency?: number;
+  name: string;
+  runtime: RuntimeKind;
+  skills?: string[];
+  workspace_id: WorkspaceId;
+}
+
+export interface AgentsListInput {
+  cursor?: string | null;
+  /** Which page. */
+  limit?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface AgentsGetInput {
+  agent_id: AgentId;
+}
+
+export interface AgentsUpdateInput {
+  agent_id: AgentId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  max_concurrency?: number | null;
+  name?: string | null;
+  skills?: string[] | null;
+}
+
+export interface AgentsPauseInput {
+  agent_id: AgentId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+}
+
+export interface AgentsResumeInput {
+  agent_id: AgentId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+}
+
+export interface AgentsDrainInput {
+  agent_id: AgentId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+}
+
+export interface AgentsRetireInput {
+  agent_id: AgentId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+}
+
+export interface AgentsAddInstanceInput {
+  agent_id: AgentId;
+  /** Secrets by name. Kept sealed and never shown. */
+  credentials?: Record<string, string>;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** The model to ask for. */
+  model?: string | null;
+  slots?: number;
+  turns_max?: number;
+  /** Where it is: `http://…` or `https://…`; `script:…` for scripted agents. */
+  url: string;
+}
+
+export interface AgentsRemoveInstanceInput {
+  agent_id: AgentId;
+  instance_id: InstanceId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+}
+
+export interface DelegationCreateInput {
+  /** The agent; absent lets Link choose one with a free slot. */
+  agent_id?: AgentId | null;
+  /** What to do beyond the task's own words. */
+  instructions?: string;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** Who has to approve; by default one other member, or the caller where there is no other. */
+  review?: Review | null;
+  task_id: TaskId;
+}
+
+export interface DelegationListInput {
+  cursor?: string | null;
+  /** Which page. */
+  limit?: number | null;
+  task_id: TaskId;
+}
+
+export interface DelegationGetInput {
+  delegation_id: DelegationId;
+}
+
+export interface DelegationCancelInput {
+  delegation_id: DelegationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** Why. */
+  reason?: string;
+}
+
+export interface DelegationPauseInput {
+  delegation_id: DelegationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+}
+
+export interface DelegationResumeInput {
+  delegation_id: DelegationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+}
+
+export interface DelegationRetryInput {
+  delegation_id: DelegationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+}
+
+export interface DelegationReassignInput {
+  agent_id: AgentId;
+  delegation_id: DelegationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+}
+
+export interface DelegationAnswerInput {
+  /** The answer: words, or for approvals `{"approve": true|false, "message"?}`. */
+  answer: unknown;
+  delegation_id: DelegationId;
+  /** The question; may be left out when only one is open. */
+  interrupt_id?: InterruptId | null;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+}
+
+export interface DelegationSubmitReviewInput {
+  /** Why; the agent reads it when changes are requested. */
+  comment?: string;
+  delegation_id: DelegationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  verdict: Verdict;
+}
+
+export interface DelegationExplainRouteInput {
+  delegation_id: DelegationId;
+}
+
+export interface DelegationArtifactsInput {
+  delegation_id: DelegationId;
+}
+
+export interface ConversationsCreateInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** Who is in it besides the caller. */
+  participants?: Principal[];
+  project_id?: ProjectId | null;
+  task_id?: TaskId | null;
+  title?: string | null;
+  type: ConversationKind;
+  workspace_id: WorkspaceId;
+}
+
+export interface ConversationsListInput {
+  cursor?: string | null;
+  /** Which page. */
+  limit?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface ConversationsGetInput {
+  conversation_id: ConversationId;
+}
+
+export interface ConversationsAddParticipantInput {
+  conversation_id: ConversationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** `user:ID`, `agent:ID` or `team:ID`. */
+  participant: Principal;
+}
+
+export interface ConversationsRemoveParticipantInput {
+  conversation_id: ConversationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** `user:ID`, `agent:ID` or `team:ID`. */
+  participant: Principal;
+}
+
+export interface ConversationsPostInput {
+  conversation_id: ConversationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** The message that it answers. */
+  parent_id?: MessageId | null;
+  parts: Part[];
+}
+
+export interface ConversationsEditInput {
+  conversation_id: ConversationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  message_id: MessageId;
+  parts: Part[];
+}
+
+export interface ConversationsMessagesInput {
+  /** Only messages after this number. */
+  after?: number;
+  conversation_id: ConversationId;
+  /** Which page. */
+  limit?: number | null;
+}
+
+export interface PenguinInstancesInput {
+  cursor?: string | null;
+  /** Which page. */
+  limit?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface PenguinProbeInput {
+  instance_id: InstanceId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+}
+
+export interface PenguinReconcileInput {
+  /** One attempt; or `delegation_id` or `instance_id`. */
+  attempt_id?: AttemptId | null;
+  /** The newest attempt of a delegation. */
+  delegation_id?: DelegationId | null;
+  /** Everything that runs on an instance. */
+  instance_id?: InstanceId | null;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  workspace_id: WorkspaceId;
+}
+
+export interface WebhooksCreateInput {
+  /** What it is for. */
+  description?: string;
+  /** Which events: `*`, `noun:*` or types; all when absent. */
+  events?: string[];
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** Where to send events: `https://…` or `http://…`, at a public address. */
+  url: string;
+  workspace_id: WorkspaceId;
+}
+
+export interface WebhooksListInput {
+  cursor?: string | null;
+  /** Which page. */
+  limit?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface WebhooksUpdateInput {
+  /** What it is for. */
+  description?: string | null;
+  /** Whether anything is sent. Switched on again, it goes on where it stopped. */
+  enabled?: boolean | null;
+  /** Which events from now on. */
+  events?: string[] | null;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** Where to send events from now on. */
+  url?: string | null;
+  webhook_id: WebhookId;
+}
+
+export interface WebhooksDeleteInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  webhook_id: WebhookId;
+}
+
+export interface WebhooksRotateSecretInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  webhook_id: WebhookId;
+}
+
+export interface WebhooksDeliveriesInput {
+  cursor?: string | null;
+  /** Which page. */
+  limit?: number | null;
+  /** Only those that stand there. */
+  status?: DeliveryStatus | null;
+  webhook_id: WebhookId;
+}
+
+export interface WebhooksRedeliverInput {
+  delivery_id: string;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  webhook_id: WebhookId;
+}
+
+/** What a subscription to a workspace's events wants. */
+export interface SubscribeInput {
+  /** From after this offset; from now on when absent. */
+  after?: number | null;
+  /** The tracked id of the last event that was seen. It wins over `after`; clients send it by themselves. */
+  lastEventId?: string | null;
+  /** Only events about these, as `kind:id`; all when there is none. */
+  topics?: string[];
+  /** Of which workspace. */
+  workspace_id: WorkspaceId;
+}
+
+/** Link's operations, as the stock `@trpc/client` wants to know them. */
+export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape: ErrorShape; transformer: false }, {
+  agents: {
+    /** Lets an agent join, with the servers that run it. */
+    register: Mutation<AgentsRegisterInput, AgentView>;
+    /** Lists the agents of a workspace. */
+    list: Query<AgentsListInput, Page<AgentView>>;
+    /** Shows an agent. */
+    get: Query<AgentsGetInput, AgentView>;
+    /** Changes an agent's name, skills or bound. */
+    update: Mutation<AgentsUpdateInput, AgentView>;
+    /** Gives the agent no new work for now. */
+    pause: Mutation<AgentsPauseInput, AgentView>;
+    /** Gives the agent work again. */
+    resume: Mutation<AgentsResumeInput, AgentView>;
+    /** Lets the agent finish what it has and gives it no more. */
+    drain: Mutation<AgentsDrainInput, AgentView>;
+    /** Ends the agent's work for good; its history stays. */
+    retire: Mutation<AgentsRetireInput, AgentView>;
+    /** Adds a server that runs the agent. */
+    add_instance: Mutation<AgentsAddInstanceInput, AgentView>;
+    /** No longer uses a server; what runs there is fenced off when it ends. */
+    remove_instance: Mutation<AgentsRemoveInstanceInput, AgentView>;
+  };
+  auth: {
+    /** Makes an account and logs it in. */
+    register: Mutation<AuthRegisterInput, LoggedIn>;
+    /** Gives tokens for an address and a password. */
+    login: Mutation<AuthLoginInput, LoggedIn>;
+    /** Gives new tokens for a refresh token, which is spent. Showing a spent one again ends the login. */
+    refresh: Mutation<AuthRefreshInput, LoggedIn>;
+    /** Ends the login that a refresh token belongs to, and with it its access tokens. */
+    logout: Mutation<AuthLogoutInput, Done>;
+    /** Ends all logins of the caller, this one too. API keys stay: revoke them one by one. */
+    logout_everywhere: Mutation<AuthLogoutEverywhereInput | void, Done>;
+    /** Changes the caller's password and ends all their other logins. */
+    change_password: Mutation<AuthChangePasswordInput, Done>;
+    /** Says whose token it is. */
+    me: Query<void, UserView>;
+    /** Makes an API key for the caller; the key itself is shown this once. */
+    create_api_key: Mutation<AuthCreateApiKeyInput, NewKey>;
+    /** Lists the caller's API keys, revoked ones too. */
+    list_api_keys: Query<AuthListApiKeysInput | void, Page<KeyView>>;
+    /** Ends an API key of the caller's at once. */
+    revoke_api_key: Mutation<AuthRevokeApiKeyInput, RevokedKey>;
+  };
+  conversations: {
+    /** Begins a conversation; a direct one is seen by its participants only. */
+    create: Mutation<ConversationsCreateInput, ConversationView>;
+    /** Lists the conversations that the caller may see. */
+    list: Query<ConversationsListInput, Page<ConversationView>>;
+    /** Shows a conversation. */
+    get: Query<ConversationsGetInput, ConversationView>;
+    /** Lets a person or an agent into a conversation. */
+    add_participant: Mutation<ConversationsAddParticipantInput, ConversationView>;
+    /** Takes a person or an agent out of a conversation. */
+    remove_participant: Mutation<ConversationsRemoveParticipantInput, ConversationView>;
+    /** Says something. */
+    post: Mutation<ConversationsPostInput, MessageView>;
+    /** Changes one's own message; the log keeps what it was. */
+    edit: Mutation<ConversationsEditInput, MessageView>;
+    /** Reads messages after a number, oldest first. */
+    messages: Query<ConversationsMessagesInput, Page<MessageView>>;
+  };
+  delegation: {
+    /** Hands a task to an agent, or to whichever has a free slot first. */
+    create: Mutation<DelegationCreateInput, DelegationView>;
+    /** Lists a task's delegations. */
+    list: Query<DelegationListInput, Page<DelegationView>>;
+    /** Shows a delegation with its attempts, questions and reviews. */
+    get: Query<DelegationGetInput, DelegationView>;
+    /** Stops a delegation; a running agent is told and has ten seconds. */
+    cancel: Mutation<DelegationCancelInput, DelegationView>;
+    /** Stops a delegation for now; what was produced stays. */
+    pause: Mutation<DelegationPauseInput, DelegationView>;
+    /** Queues a paused or escalated delegation again. */
+    resume: Mutation<DelegationResumeInput, DelegationView>;
+    /** Tries an escalated delegation again, with its tries given back. */
+    retry: Mutation<DelegationRetryInput, DelegationView>;
+    /** Gives an open delegation to another agent; the one before is fenced off first. */
+    reassign: Mutation<DelegationReassignInput, DelegationView>;
+    /** Answers an agent's question, once. */
+    answer: Mutation<DelegationAnswerInput, DelegationView>;
+    /** Approves what was handed in, asks for changes, or rejects it. */
+    submit_review: Mutation<DelegationSubmitReviewInput, DelegationView>;
+    /** Says why each attempt went where it went. */
+    explain_route: Query<DelegationExplainRouteInput, Routes>;
+    /** Lists what all attempts of a delegation produced. */
+    artifacts: Query<DelegationArtifactsInput, Artifacts>;
+  };
+  penguin: {
+    /** Lists the Penguin servers of a workspace with their health, boot and slots in use. */
+    instances: Query<PenguinInstancesInput, Page<PenguinView>>;
+    /** Asks a Penguin server now whether it lives, and writes the answer down. */
+    probe: Mutation<PenguinProbeInput, Probed>;
+    /** Asks the Penguin what became of an attempt, of a delegation's newest attempt or of everything that runs on an instance, and brings Link's state in line. */
+    reconcile: Mutation<PenguinReconcileInput, Reconciliation>;
+  };
+  projects: {
+    /** Makes a project. Its key is made from the name when none is given. */
+    create: Mutation<ProjectsCreateInput, ProjectView>;
+    /** Lists the projects of a workspace. */
+    list: Query<ProjectsListInput, Page<ProjectView>>;
+    /** Shows a project. */
+    get: Query<ProjectsGetInput, ProjectView>;
+    /** Changes a project's name or description. */
+    update: Mutation<ProjectsUpdateInput, ProjectView>;
+    /** Closes a project for new tasks; nothing is lost. */
+    archive: Mutation<ProjectsArchiveInput, ProjectView>;
+    /** Shows a project's tasks in columns, in the order that people gave them. */
+    board: Query<ProjectsBoardInput, BoardView>;
+    /** Reads what happened in a project after an offset, oldest first. */
+    timeline: Query<ProjectsTimelineInput, EventPage>;
+  };
+  tasks: {
+    /** Makes a task. With a description it is ready, or blocked by what it depends on; without, it is in the backlog. */
+    create: Mutation<TasksCreateInput, TaskView>;
+    /** Lists a project's tasks. */
+    list: Query<TasksListInput, Page<TaskView>>;
+    /** Shows a task. */
+    get: Query<TasksGetInput, TaskView>;
+    /** Changes fields of a task; with `expected_version`, only if nobody was faster. */
+    update: Mutation<TasksUpdateInput, TaskView>;
+    /** Moves a task to another state by hand. */
+    transition: Mutation<TasksTransitionInput, TaskView>;
+    /** Moves a card: to another state, before or after another card, or to the end. */
+    move: Mutation<TasksMoveInput, TaskView>;
+    /** Lets a task wait for another one; a cycle is refused. */
+    add_dependency: Mutation<TasksAddDependencyInput, TaskView>;
+    /** No longer lets a task wait for another one. */
+    remove_dependency: Mutation<TasksRemoveDependencyInput, TaskView>;
+    /** Finds tasks by words, or by identifier as in KEY-12. */
+    search: Query<TasksSearchInput, Page<TaskView>>;
+    /** Reads what happened to a task after an offset, oldest first. */
+    timeline: Query<TasksTimelineInput, EventPage>;
+  };
+  webhooks: {
+    /** Lets an endpoint hear of events from now on; the secret that signs is shown this once. */
+    create: Mutation<WebhooksCreateInput, WebhookView>;
+    /** Lists the webhooks of a workspace. */
+    list: Query<WebhooksListInput, Page<WebhookView>>;
+    /** Changes a webhook's address, description or events, or switches it on or off. */
+    update: Mutation<WebhooksUpdateInput, WebhookView>;
+    /** Removes a webhook and what waits for it. */
+    delete: Mutation<WebhooksDeleteInput, Deleted>;
+    /** Makes a new secret, shown this once; the one before signs too for 24 hours. */
+    rotate_secret: Mutation<WebhooksRotateSecretInput, WebhookView>;
+    /** Lists what was, is or will be sent to a webhook, newest first. */
+    deliveries: Query<WebhooksDeliveriesInput, Page<DeliveryView>>;
+    /** Sends a delivery again at once, whatever came of it, under the same id. */
+    redeliver: Mutation<WebhooksRedeliverInput, DeliveryView>;
+  };
+  workspaces: {
+    /** Makes a workspace; the caller is its first owner. */
+    create: Mutation<WorkspacesCreateInput, WorkspaceView>;
+    /** Lists the workspaces that the caller is a member of. */
+    list: Query<WorkspacesListInput | void, Page<WorkspaceView>>;
+    /** Shows a workspace. */
+    get: Query<WorkspacesGetInput, WorkspaceView>;
+    /** Renames a workspace. */
+    update: Mutation<WorkspacesUpdateInput, WorkspaceView>;
+    /** Lets a person in who has an account, by address or id. */
+    add_member: Mutation<WorkspacesAddMemberInput, MemberView>;
+    /** Lists the members. */
+    list_members: Query<WorkspacesListMembersInput, Page<MemberView>>;
+    /** Changes a member's role. */
+    update_member: Mutation<WorkspacesUpdateMemberInput, MemberView>;
+    /** Takes a member out; everyone may leave, the last owner cannot. */
+    remove_member: Mutation<WorkspacesRemoveMemberInput, Removed>;
+    /** Forms a team of members and agents that tasks can be assigned to. */
+    form_team: Mutation<WorkspacesFormTeamInput, TeamView>;
+    /** Lists the teams. */
+    list_teams: Query<WorkspacesListTeamsInput, Page<TeamView>>;
+    /** Every event after an offset, oldest first and each once; the tracked id is the event's offset. */
+    events: Subscription<SubscribeInput, AsyncIterable<{ id: string; data: LiveEvent }>>;
+  };
+}>;

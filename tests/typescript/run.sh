@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Packs the TypeScript client, compiles what must and must not compile against it, and leaves in $1 a program that runs
+# the stock tRPC client against the Link whose address it is given. Needs Node 20, npm and its registry; changes nothing
+# in this tree.
+set -euo pipefail
+here="$(cd "$(dirname "$0")" && pwd)"
+run="${1:?say where to build}"
+mkdir -p "$run"
+copy() { mkdir -p "$2" && (cd "$1" && tar -cf - --exclude=node_modules --exclude=dist --exclude=out .) | tar -xf - -C "$2"; }
+npm() { command npm --no-audit --no-fund --no-update-notifier "$@"; }
+
+copy "$here/../../clients/typescript" "$run/client"
+cd "$run/client"
+npm ci --silent
+npm pack --silent --pack-destination "$run" >/dev/null
+
+copy "$here" "$run/test"
+cd "$run/test"
+npm ci --silent
+mkdir -p node_modules/@link/client
+tar -xzf "$run"/link-client-*.tgz -C node_modules/@link/client --strip-components=1
+npx --no-install tsc --noEmit
+npx --no-install tsc
