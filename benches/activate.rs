@@ -116,7 +116,7 @@ impl<'a> Subjects<'a> {
         });
         let by = Principal::User(user);
         let log = appended(context, workspace, by, beginning.into_iter().chain(tasks)).await;
-        let command = Command::Workspace(WorkspaceCommand::AddMember { user, role: Role::Owner });
+        let command = Command::Workspace(WorkspaceCommand::AddMember { user, role: Role::Owner.into() });
         Self { context, name: "workspace", workspace, subject, command, by, log }
     }
 

@@ -31,7 +31,7 @@ use crate::{
     cluster::{ALIVE, HEARTBEAT, Identity, Membership, Standing},
     config::{Config, Rates},
     domain::agent::RuntimeKind,
-    persistence::{Pools, deliveries, embedded, log, logins, migrations, revocations, secrets::Vault},
+    persistence::{Pools, deliveries, embedded, log, logins, revocations, secrets::Vault},
     telemetry,
     transport::{
         self, Doors,
@@ -78,8 +78,7 @@ impl Node {
     pub async fn start_with(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let begun = std::time::Instant::now();
         let (options, database) = database(&config).await?;
-        let pools = Pools::open(options).await.context("connecting to the database")?;
-        migrations::migrate(&pools.writes).await.context("bringing the database up to date")?;
+        let pools = Pools::open(options).await?;
         let (key_file, (keys, keys_text)) = (keys::KeyFile::of(&config), keys::read(&config)?);
         let vault = Vault::new(&keys.vault()).ok().context("making the vault for credentials")?;
         let cluster_addr = config.cluster_addr.to_string();
@@ -176,6 +175,7 @@ impl Node {
             tracing::warn!(%error, "leases not given back; they run out by themselves");
         }
         context.pool.close().await;
+        context.tenants.close().await;
         context.writes.close().await;
         if let Some(database) = self.database
             && let Err(error) = database.stop().await

@@ -12,19 +12,17 @@ use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     domain::{
-        event::{Event, Recorded, WorkspaceEvent},
+        access::{self, Rights, Viewer},
+        event::Recorded,
         ids::WorkspaceId,
-        principal::Principal,
     },
-    persistence::{
-        log,
-        queries::{self, Scope},
-    },
+    persistence::{log, queries},
 };
 
 use super::{
     context::Context,
     feed::{Batch, Committed, Signal, Topics},
+    subscription::{Subscription, removes},
 };
 
 pub use super::subscription::{Refusal, Told, Wanted};
@@ -89,10 +87,10 @@ impl ClientHandle {
     /// Starts a client; frames come out of the receiver.
     pub async fn start(
         context: Arc<Context>,
-        who: Principal,
+        viewer: Viewer,
     ) -> Result<(Self, mpsc::Receiver<Outgoing>), ractor::SpawnErr> {
         let (outbox, frames) = mpsc::channel(OUTBOX_MAX);
-        let (actor, _) = Actor::spawn(None, Client, (context, who, outbox)).await?;
+        let (actor, _) = Actor::spawn(None, Client, (context, viewer, outbox)).await?;
         Ok((Self { actor }, frames))
     }
 
@@ -123,34 +121,23 @@ struct Client;
 
 struct ClientState {
     context: Arc<Context>,
-    who: Principal,
+    viewer: Viewer,
     outbox: mpsc::Sender<Outgoing>,
     subscriptions: HashMap<WorkspaceId, Subscription>,
-}
-
-struct Subscription {
-    topics: Topics,
-    /// The last offset that was sent or passed over.
-    cursor: u64,
-    /// While the log is read, live batches need not be kept: the log has them.
-    replaying: bool,
-    /// Whether the end of the replay was announced; it is once, even if the log has to be read again.
-    caught_up: bool,
-    cursor_sent: Instant,
 }
 
 impl Actor for Client {
     type Msg = ClientMessage;
     type State = ClientState;
-    type Arguments = (Arc<Context>, Principal, mpsc::Sender<Outgoing>);
+    type Arguments = (Arc<Context>, Viewer, mpsc::Sender<Outgoing>);
 
     async fn pre_start(
         &self,
         _: ActorRef<ClientMessage>,
-        (context, who, outbox): Self::Arguments,
+        (context, viewer, outbox): Self::Arguments,
     ) -> Result<ClientState, ActorProcessingErr> {
         metrics::gauge!("link_clients_connected").increment(1.0);
-        Ok(ClientState { context, who, outbox, subscriptions: HashMap::new() })
+        Ok(ClientState { context, viewer, outbox, subscriptions: HashMap::new() })
     }
 
     async fn post_stop(
@@ -186,7 +173,7 @@ impl Actor for Client {
             }
             ClientMessage::Committed(batch) => state.committed(&myself, &batch).await,
             ClientMessage::Signalled(signal) => {
-                state.signalled(signal);
+                state.signalled(signal).await;
                 Ok(())
             }
             ClientMessage::Head(workspace, offset) => {
@@ -213,12 +200,10 @@ impl ClientState {
         if self.subscriptions.len() >= SUBSCRIPTIONS_MAX && !self.subscriptions.contains_key(&workspace) {
             return Err(Refusal::TooMany);
         }
-        if !self.may_see(workspace).await? {
-            return Err(Refusal::NotFound);
-        }
+        let rights = self.rights(workspace).await.map_err(|_| Refusal::Unavailable)?.ok_or(Refusal::NotFound)?;
         // Listening begins before the head is read: nothing can fall between.
         self.context.feed.listen(workspace, myself.clone());
-        match self.begin(id, workspace, topics, after).await {
+        match self.begin(id, workspace, topics, rights, after).await {
             Ok(head) => {
                 let _ = myself.cast(ClientMessage::Replay(workspace));
                 Ok(head)
@@ -237,9 +222,10 @@ impl ClientState {
         id: Value,
         workspace: WorkspaceId,
         topics: Topics,
+        rights: Rights,
         after: Option<u64>,
     ) -> Result<u64, Refusal> {
-        let head = log::head(&self.context.pool, workspace).await.map_err(|_| Refusal::Unavailable)?.offset;
+        let head = self.context.tenant(workspace).head().await.map_err(|_| Refusal::Unavailable)?.offset;
         self.tell(Told::Subscribed { id, workspace, head }).await.map_err(|_| Refusal::Unavailable)?;
         let cursor = after.unwrap_or(head);
         if cursor > head {
@@ -247,14 +233,15 @@ impl ClientState {
             self.tell(Told::Reset { workspace, head, reason }).await.map_err(|_| Refusal::Unavailable)?;
         }
         let (cursor, cursor_sent) = (cursor.min(head), Instant::now());
-        let subscription = Subscription { topics, cursor, replaying: true, caught_up: false, cursor_sent };
+        let chains = HashMap::new();
+        let subscription =
+            Subscription { topics, rights, chains, cursor, replaying: true, caught_up: false, cursor_sent };
         self.subscriptions.insert(workspace, subscription);
         Ok(head)
     }
 
-    async fn may_see(&self, workspace: WorkspaceId) -> Result<bool, Refusal> {
-        let access = queries::access(&self.context.pool, Scope::Workspace, workspace.0, self.who).await;
-        Ok(access.map_err(|_| Refusal::Unavailable)?.is_some())
+    async fn rights(&self, workspace: WorkspaceId) -> Result<Option<Rights>, log::Error> {
+        Ok(queries::rights(&self.context.pool, workspace, self.viewer).await?)
     }
 
     /// Reads one page of the log; a client that is an hour behind costs one page of memory.
@@ -262,19 +249,19 @@ impl ClientState {
         let Some(subscription) = self.subscriptions.get(&workspace).filter(|known| known.replaying) else {
             return Ok(());
         };
-        let page = log::page(&self.context.pool, workspace, subscription.cursor, PAGE).await;
-        // Asked after the page was read: whoever is a member now may see everything that is in it.
-        let (page, member) = match (page, self.may_see(workspace).await) {
-            (Ok(page), Ok(member)) => (page, member),
-            (page, _) => {
-                let error = page.err().map(|error| error.to_string()).unwrap_or_default();
-                tracing::warn!(%workspace, error, "replay interrupted; it goes on in a moment");
+        let page = self.context.tenant(workspace).page(subscription.cursor, PAGE).await;
+        // Asked after the page was read: what may be seen now may be seen of everything that is in it.
+        let (page, rights) = match (page, self.rights(workspace).await) {
+            (Ok(page), Ok(rights)) => (page, rights),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::warn!(%workspace, %error, "replay interrupted; it goes on in a moment");
                 myself.send_after(RETRY, move || ClientMessage::Replay(workspace));
                 return Ok(());
             }
         };
-        if !member {
-            return self.revoke(myself, workspace).await;
+        let Some(rights) = rights else { return self.revoke(myself, workspace).await };
+        if let Some(subscription) = self.subscriptions.get_mut(&workspace) {
+            subscription.rights = rights;
         }
         let full = page.len() as i64 == PAGE;
         let send = tokio::time::timeout(PAGE_PATIENCE, self.send_page(workspace, page)).await;
@@ -297,7 +284,7 @@ impl ClientState {
         for recorded in page {
             subscription.cursor = recorded.offset;
             let event = Committed::new(workspace, recorded);
-            if event.matches(&subscription.topics) && event.visible_to(self.who) {
+            if event.matches(&subscription.topics) && subscription.rights.see(&event.recorded) {
                 let room = tokio::time::timeout(OUTBOX_PATIENCE, self.outbox.reserve_many(REPLAY_LEAVES)).await;
                 let mut room = room.map_err(|_| TooSlow)?.map_err(|_| TooSlow)?;
                 if let Some(place) = room.next() {
@@ -333,7 +320,14 @@ impl ClientState {
             if event.recorded.offset <= subscription.cursor {
                 continue;
             }
-            if event.matches(&subscription.topics) && event.visible_to(self.who) {
+            let removed = removes(&event.recorded.event, self.viewer.principal);
+            if !removed && access::changes(&event.recorded.event, self.viewer.principal) {
+                // From here on the log is read again: what it shows is decided after it was read.
+                subscription.replaying = true;
+                let _ = myself.cast(ClientMessage::Replay(batch.workspace));
+                return Ok(());
+            }
+            if event.matches(&subscription.topics) && subscription.rights.see(&event.recorded) {
                 if self.outbox.try_send(Outgoing::Told(Told::Event(event.clone()))).is_err() {
                     // The socket is behind. The log keeps the rest until there is room.
                     subscription.replaying = true;
@@ -343,7 +337,7 @@ impl ClientState {
                 sent = true;
             }
             subscription.cursor = event.recorded.offset;
-            if removes(&event.recorded.event, self.who) {
+            if removed {
                 return self.revoke(myself, batch.workspace).await;
             }
         }
@@ -355,12 +349,13 @@ impl ClientState {
         Ok(())
     }
 
-    fn signalled(&mut self, signal: Arc<Signal>) {
+    async fn signalled(&mut self, signal: Arc<Signal>) {
         // A signal that does not fit is lost: that is what a signal is.
-        if let Some(subscription) = self.subscriptions.get(&signal.workspace)
+        if let Some(subscription) = self.subscriptions.get_mut(&signal.workspace)
             && !subscription.replaying
-            && signal.concerns(self.who, &subscription.topics)
+            && signal.concerns(self.viewer.principal, &subscription.topics)
             && self.outbox.capacity() > OUTBOX_MAX / 2
+            && subscription.sees(&self.context, &signal).await
         {
             let _ = self.outbox.try_send(Outgoing::Told(Told::Signal(signal)));
         }
@@ -381,8 +376,4 @@ impl ClientState {
         let put = tokio::time::timeout(OUTBOX_PATIENCE, self.outbox.send(outgoing)).await;
         put.map_err(|_| TooSlow)?.map_err(|_| TooSlow)
     }
-}
-
-fn removes(event: &Event, who: Principal) -> bool {
-    matches!(event, Event::Workspace(WorkspaceEvent::MemberRemoved { user: removed }) if Principal::User(*removed) == who)
 }

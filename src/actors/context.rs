@@ -17,6 +17,7 @@ use crate::{
         Pools,
         log::{self, Snapshot},
         secrets::Vault,
+        tenant::Tenant,
     },
 };
 
@@ -27,8 +28,10 @@ const SNAPSHOTS_MAX: usize = 4;
 
 /// The node's database, clock, feed, leases, vault and agent runtimes.
 pub struct Context {
-    /// The database, for reads.
+    /// The database, for reads across workspaces, and those of the node itself.
     pub pool: PgPool,
+    /// The database, for reads of one workspace.
+    pub tenants: PgPool,
     /// The database, for the writers' commits.
     pub writes: PgPool,
     /// Time and ids.
@@ -60,9 +63,25 @@ impl Context {
         entity_idle: Duration,
     ) -> Self {
         let snapshots = Arc::new(Semaphore::new(SNAPSHOTS_MAX));
-        let Pools { reads: pool, writes } = pools;
-        let feed = Feed::default();
-        Self { pool, writes, clock, feed, membership, vault, postman, runtimes, entity_idle, snapshots }
+        let Pools { reads: pool, tenants, writes } = pools;
+        Self {
+            pool,
+            tenants,
+            writes,
+            clock,
+            feed: Feed::default(),
+            membership,
+            vault,
+            postman,
+            runtimes,
+            entity_idle,
+            snapshots,
+        }
+    }
+
+    /// Returns the reads of one workspace.
+    pub fn tenant(&self, workspace: WorkspaceId) -> Tenant {
+        Tenant::new(self.tenants.clone(), workspace)
     }
 
     /// Returns the driver of a kind of agent.

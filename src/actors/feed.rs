@@ -45,11 +45,6 @@ impl Committed {
             }
         }
     }
-
-    /// Tells whether a principal may see the event at all.
-    pub fn visible_to(&self, who: Principal) -> bool {
-        self.recorded.audience.as_ref().is_none_or(|audience| audience.contains(&who))
-    }
 }
 
 /// As an `event` frame shows it.
@@ -136,12 +131,15 @@ pub struct Signal {
     pub workspace: WorkspaceId,
     /// About what.
     pub topic: Subject,
+    /// What that belongs to, as far as the sender knows.
+    #[serde(skip)]
+    pub refs: Vec<Subject>,
     /// What kind, as in `task:output`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// What.
     pub data: Value,
-    /// Who may see it; `None` means every member.
+    /// Who may see it; `None` means everyone who may see what it is about.
     #[serde(skip)]
     pub audience: Option<Vec<Principal>>,
     /// The bytes of its frame, for whoever sends it.
@@ -202,7 +200,7 @@ impl Feed {
 
     /// Hands a signal to everyone who listens.
     pub fn signal(&self, workspace: WorkspaceId, topic: Subject, kind: &'static str, data: Value) {
-        self.send(Signal { workspace, topic, kind, data, audience: None, encoded: Encoded::default() });
+        self.send(Signal { workspace, topic, refs: vec![], kind, data, audience: None, encoded: Encoded::default() });
     }
 
     /// Hands a signal to those who listen and may see it.

@@ -1,12 +1,24 @@
 //! What a client asks for when it subscribes, why it may be refused, and what it is told.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Value;
+use tokio::time::Instant;
 
-use crate::domain::ids::WorkspaceId;
+use crate::{
+    domain::{
+        access::Rights,
+        event::{Event, WorkspaceEvent},
+        ids::{Subject, WorkspaceId},
+        principal::Principal,
+    },
+    persistence::queries::{self, Scope},
+};
 
-use super::feed::{Committed, Signal, Topics};
+use super::{
+    context::Context,
+    feed::{Committed, Signal, Topics},
+};
 
 /// A subscription that is asked for.
 #[derive(Clone, Debug)]
@@ -71,4 +83,52 @@ pub enum Told {
     },
     /// Something ephemeral happened.
     Signal(Arc<Signal>),
+}
+
+/// Topics of signals whose place is remembered; with more, all are forgotten and looked up again.
+const CHAINS_MAX: usize = 1_000;
+
+/// One workspace, as one client hears of it.
+pub(super) struct Subscription {
+    pub topics: Topics,
+    /// What the client may see, as of a moment after everything up to the cursor was committed.
+    pub rights: Rights,
+    /// What belongs to what, for signals that do not say.
+    pub chains: HashMap<Subject, Vec<Subject>>,
+    /// The last offset that was sent or passed over.
+    pub cursor: u64,
+    /// While the log is read, live batches need not be kept: the log has them.
+    pub replaying: bool,
+    /// Whether the end of the replay was announced; it is once, even if the log has to be read again.
+    pub caught_up: bool,
+    pub cursor_sent: Instant,
+}
+
+impl Subscription {
+    /// Tells whether a signal may be seen. What its topic belongs to is looked up only where that matters.
+    pub async fn sees(&mut self, context: &Context, signal: &Signal) -> bool {
+        if self.rights.are_plain() {
+            return true;
+        }
+        if !signal.refs.is_empty() {
+            return self.rights.see_thing(signal.topic, &signal.refs);
+        }
+        if !self.chains.contains_key(&signal.topic) {
+            let (tenant, Some(scope)) = (context.tenant(signal.workspace), Scope::of(signal.topic)) else {
+                return false;
+            };
+            let found = queries::chain(&tenant, scope, signal.topic.id(), self.rights.who).await;
+            let Ok(chain) = found else { return false };
+            if self.chains.len() >= CHAINS_MAX {
+                self.chains.clear();
+            }
+            self.chains.insert(signal.topic, chain);
+        }
+        let refs = self.chains.get(&signal.topic).map_or(&[][..], Vec::as_slice);
+        self.rights.see_thing(signal.topic, refs)
+    }
+}
+
+pub(super) fn removes(event: &Event, who: Principal) -> bool {
+    matches!(event, Event::Workspace(WorkspaceEvent::MemberRemoved { user: removed }) if Principal::User(*removed) == who)
 }

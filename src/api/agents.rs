@@ -14,7 +14,7 @@ use crate::{
         text::{Label, Text, Title},
     },
     persistence::{
-        queries::{self, Listed, Scope},
+        queries::{self, Listed, Scope, Sight},
         secrets::Credentials,
         views::AgentView,
     },
@@ -203,7 +203,7 @@ fn is_address(text: &str) -> bool {
 }
 
 async fn read(call: &Call, id: AgentId) -> Result<AgentView, Problem> {
-    queries::get(call.pool(), Listed::Agents, id.0).await?.ok_or_else(|| Problem::not_found("agent"))
+    queries::get(&call.tenant()?, Listed::Agents, id.0).await?.ok_or_else(|| Problem::not_found("agent"))
 }
 
 async fn change(call: &Call, id: AgentId, command: AgentCommand) -> Result<AgentView, Problem> {
@@ -214,7 +214,7 @@ async fn change(call: &Call, id: AgentId, command: AgentCommand) -> Result<Agent
 async fn list(call: Call, input: ListIn) -> Result<Page<AgentView>, Problem> {
     let rows = input.limit.rows()?;
     let items: Vec<AgentView> =
-        queries::list(call.pool(), Listed::Agents, input.workspace_id, input.cursor, rows + 1).await?;
+        queries::list(&call.tenant()?, Listed::Agents, &Sight::all(), input.cursor, rows + 1).await?;
     Ok(page(items, rows, |row| row.id.0))
 }
 

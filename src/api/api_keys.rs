@@ -12,7 +12,6 @@ use crate::{
     domain::{
         ids::{KeyId, WorkspaceId},
         permission::Permission as P,
-        principal::Principal,
         text::Title,
     },
     persistence::{
@@ -109,7 +108,7 @@ struct NewKey {
 
 async fn create(call: Call, input: Create) -> Result<NewKey, Problem> {
     let (holder, now) = (call.user()?, call.clock().now());
-    let special = |scope: &P| matches!(scope, P::Public | P::Signed | P::LoggedIn);
+    let special = |scope: &P| matches!(scope, P::Public | P::Signed | P::LoggedIn | P::Enter);
     let scopes = input.scopes.unwrap_or_else(|| P::EVERY.into_iter().filter(|scope| !special(scope)).collect());
     if scopes.iter().any(special) {
         return Err(Problem::field("scopes", "must be permissions in a workspace"));
@@ -119,7 +118,7 @@ async fn create(call: Call, input: Create) -> Result<NewKey, Problem> {
         return Err(Problem::field("expires_at", "must be in the future, and at most a year away"));
     }
     if let Some(workspace) = input.workspace_id {
-        let found = queries::access(call.pool(), Scope::Workspace, workspace.0, Principal::User(holder)).await?;
+        let found = queries::access(call.pool(), Scope::Workspace, workspace.0, call.identity()?.viewer()).await?;
         found.ok_or_else(|| Problem::not_found("workspace"))?;
     }
     let made = known_keys::make().ok_or_else(|| Problem::new(problem::INTERNAL, "no key could be made"))?;

@@ -17,13 +17,17 @@ use crate::{
     actors::request::{Key, Meta, Receipt},
     clock::Clock,
     domain::{
+        access::{Rights, Verdict},
         ids::{Subject, UserId, WorkspaceId},
         model::Command,
-        permission::{self, Permission},
+        permission::Permission,
         principal::Principal,
-        workspace::Role,
     },
-    persistence::{log, queries},
+    persistence::{
+        log,
+        queries::{self, Access, Scope, Sight},
+        tenant::Tenant,
+    },
 };
 
 use super::{
@@ -122,14 +126,14 @@ impl Api {
             services: self.services.clone(),
             identity: caller.identity,
             address: caller.address,
-            access,
+            access: access.clone(),
             key: key.clone(),
             trace: caller.trace,
             offset: offset.clone(),
             home: home.clone(),
         };
-        if let (Some(key), Some((workspace, _))) = (&key, access)
-            && let Some(body) = heard_before(&self.services.context().pool, workspace, key).await?
+        if let (Some(key), Some(access)) = (&key, &access)
+            && let Some(body) = heard_before(&self.services.context().tenant(access.workspace), key).await?
         {
             return Ok(Answer { status: operation.status, body, offset: None });
         }
@@ -144,13 +148,13 @@ impl Api {
         Ok(Answer { status: operation.status, body, offset })
     }
 
-    /// Finds the workspace and the caller's role in it; a stranger finds nothing.
+    /// Finds the workspace and decides; who may not see the thing finds nothing.
     async fn authorize(
         &self,
         operation: &Operation,
         identity: Option<&Identity>,
         input: &Value,
-    ) -> Result<Option<(WorkspaceId, Role)>, Problem> {
+    ) -> Result<Option<Arc<Access>>, Problem> {
         if operation.permission == Permission::Public {
             return Ok(None);
         }
@@ -170,27 +174,32 @@ impl Api {
         };
         let id = input.get(field).and_then(Value::as_str).and_then(|text| text.parse().ok());
         let id = id.ok_or_else(|| Problem::field(field, "must be a UUID"))?;
-        let found = queries::access(&self.services.context().pool, scope, id, identity.principal).await?;
+        let found = queries::access(&self.services.context().pool, scope, id, identity.viewer()).await?;
         let what = field.strip_suffix("_id").unwrap_or(field);
-        let (workspace, role) = found.ok_or_else(|| Problem::not_found(what))?;
-        if identity.workspace.is_some_and(|only| only != workspace) {
-            return Err(Problem::not_found(what));
+        let access = found.ok_or_else(|| Problem::not_found(what))?;
+        permit(&access, operation.permission, what)?;
+        Ok(Some(Arc::new(access)))
+    }
+}
+
+/// Puts a decision into words.
+fn permit(access: &Access, needed: Permission, what: &str) -> Result<(), Problem> {
+    match access.decision().verdict(needed) {
+        Verdict::Granted => Ok(()),
+        Verdict::Hidden => Err(Problem::not_found(what)),
+        Verdict::Forbidden => {
+            let lacks = match access.viewer.scopes.contains(needed) {
+                true => "neither your role nor a grant gives you",
+                false => "the credential is not good for",
+            };
+            Err(Problem::new(problem::FORBIDDEN, format!("this needs a permission that {lacks}: {}", needed.name())))
         }
-        if !identity.scopes.contains(operation.permission) {
-            return Err(Problem::new(problem::FORBIDDEN, "the key is not good for this: use one with another scope"));
-        }
-        if !permission::allows(role, operation.permission) {
-            let detail = format!("a {} may not do this", format!("{role:?}").to_lowercase());
-            return Err(Problem::new(problem::FORBIDDEN, detail));
-        }
-        Ok(Some((workspace, role)))
     }
 }
 
 /// Returns what this request was answered when it came before.
-async fn heard_before(pool: &PgPool, workspace: WorkspaceId, key: &Key) -> Result<Option<Value>, Problem> {
-    let mut known = log::recall(pool, workspace, std::slice::from_ref(&key.text)).await?;
-    let Some(memory) = known.remove(&key.text) else { return Ok(None) };
+async fn heard_before(tenant: &Tenant, key: &Key) -> Result<Option<Value>, Problem> {
+    let Some(memory) = tenant.recall(&key.text).await? else { return Ok(None) };
     if memory.request_hash != key.request_hash {
         return Err(Problem::new(problem::KEY_REUSED, "this key came with another request before"));
     }
@@ -220,7 +229,7 @@ pub struct Call {
     identity: Option<Identity>,
     /// Where the request comes from, as far as that is known.
     pub address: Option<IpAddr>,
-    access: Option<(WorkspaceId, Role)>,
+    access: Option<Arc<Access>>,
     key: Option<Key>,
     /// Ties events, logs and calls together.
     pub trace: String,
@@ -230,7 +239,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// Returns the database, for reads.
+    /// Returns the database, for what belongs to no single workspace.
     pub fn pool(&self) -> &PgPool {
         &self.services.context().pool
     }
@@ -258,8 +267,55 @@ impl Call {
 
     /// Returns the workspace that the call is about.
     pub fn workspace(&self) -> Result<WorkspaceId, Problem> {
-        let found = self.access.map(|(workspace, _)| workspace);
+        Ok(self.access()?.workspace)
+    }
+
+    fn access(&self) -> Result<&Access, Problem> {
+        let found = self.access.as_deref();
         found.ok_or_else(|| Problem::new(problem::INTERNAL, "the operation is declared without a scope"))
+    }
+
+    /// Returns the reads of the call's workspace; rows of others are not there.
+    pub fn tenant(&self) -> Result<Tenant, Problem> {
+        Ok(self.tenant_of(self.workspace()?))
+    }
+
+    /// Returns the reads of a workspace that the operation itself knows the caller to be in.
+    pub fn tenant_of(&self, workspace: WorkspaceId) -> Tenant {
+        self.services.context().tenant(workspace)
+    }
+
+    /// Tells whether the caller has a permission besides the one that the operation needs, at the same place.
+    pub fn may(&self, permission: Permission) -> Result<bool, Problem> {
+        Ok(self.access()?.decision().may.contains(permission))
+    }
+
+    /// Returns which things of the workspace a list may show.
+    pub async fn sight(&self) -> Result<Sight, Problem> {
+        match self.access()?.partial {
+            false => Ok(Sight::all()),
+            true => Ok(Sight::of(&self.rights().await?)),
+        }
+    }
+
+    /// Returns what the caller may do in the workspace, as it is now. What was read before this shows nothing that was
+    /// committed after they lost the right to see it.
+    pub async fn rights(&self) -> Result<Rights, Problem> {
+        let Access { workspace, viewer, .. } = self.access()?;
+        let rights = queries::rights(self.pool(), *workspace, *viewer).await?;
+        rights.ok_or_else(|| Problem::not_found("workspace"))
+    }
+
+    /// Refuses what the caller may not do with another thing that the input names. Whether it exists is the domain's
+    /// question, except for those from whom something may be hidden.
+    pub async fn must_reach(&self, scope: Scope, id: Uuid, needed: Permission, what: &str) -> Result<(), Problem> {
+        let Access { workspace, viewer, partial, .. } = self.access()?;
+        if !partial {
+            return Ok(());
+        }
+        let found = queries::access(self.pool(), scope, id, *viewer).await?;
+        let found = found.filter(|found| found.workspace == *workspace);
+        permit(&found.ok_or_else(|| Problem::not_found(what))?, needed, what)
     }
 
     /// Makes the id of a new workspace. With a key it follows from the key, so that the same request finds the same
@@ -275,7 +331,7 @@ impl Call {
     /// Returns what this request was answered when it came before, where only the operation knows the workspace.
     pub async fn heard_before(&self, workspace: WorkspaceId) -> Result<Option<Value>, Problem> {
         let Some(key) = &self.key else { return Ok(None) };
-        heard_before(self.pool(), workspace, key).await
+        heard_before(&self.tenant_of(workspace), key).await
     }
 
     /// Has a command decided and committed, in the call's own workspace.

@@ -38,7 +38,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .creates()
             .doc("Begins a conversation; a direct one is seen by its participants only."),
         Operation::query("conversations.list", "/workspaces/{workspace_id}/conversations", list)
-            .needs(P::Read, IN_WORKSPACE)
+            .needs(P::Enter, IN_WORKSPACE)
             .doc("Lists the conversations that the caller may see."),
         Operation::query("conversations.get", "/conversations/{conversation_id}", get)
             .needs(P::Read, SCOPE)
@@ -97,6 +97,12 @@ async fn create(call: Call, input: Create) -> Result<ConversationView, Problem> 
     if input.participants.len() > PARTICIPANTS_MAX {
         return Err(Problem::field("participants", format!("at most {PARTICIPANTS_MAX}")));
     }
+    if let Some(project) = input.project_id {
+        call.must_reach(Scope::Project, project.0, P::Converse, "project").await?;
+    }
+    if let Some(task) = input.task_id {
+        call.must_reach(Scope::Task, task.0, P::Converse, "task").await?;
+    }
     let id: ConversationId = call.clock().id();
     let command = ConversationCommand::Create {
         kind: input.kind,
@@ -111,13 +117,13 @@ async fn create(call: Call, input: Create) -> Result<ConversationView, Problem> 
 }
 
 async fn read(call: &Call, id: ConversationId) -> Result<ConversationView, Problem> {
-    queries::conversation(call.pool(), id).await?.ok_or_else(|| Problem::not_found("conversation"))
+    queries::conversation(&call.tenant()?, id).await?.ok_or_else(|| Problem::not_found("conversation"))
 }
 
 async fn list(call: Call, input: ListIn) -> Result<Page<ConversationView>, Problem> {
     let rows = input.limit.rows()?;
-    let (pool, user) = (call.pool(), call.user()?);
-    let items = queries::conversations(pool, input.workspace_id, user, input.cursor, rows + 1).await?;
+    let (tenant, me, sight) = (call.tenant()?, call.principal()?, call.sight().await?);
+    let items = queries::conversations(&tenant, me, &sight, input.cursor, rows + 1).await?;
     Ok(page(items, rows, |row| row.id.0))
 }
 
@@ -175,7 +181,7 @@ async fn post(call: Call, input: Post) -> Result<MessageView, Problem> {
 }
 
 async fn message_of(call: &Call, conversation: ConversationId, id: MessageId) -> Result<MessageView, Problem> {
-    queries::message(call.pool(), conversation, id.0).await?.ok_or_else(|| Problem::not_found("message"))
+    queries::message(&call.tenant()?, conversation, id.0).await?.ok_or_else(|| Problem::not_found("message"))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -215,7 +221,7 @@ struct MessagePage {
 
 async fn messages(call: Call, input: Messages) -> Result<MessagePage, Problem> {
     let rows = input.limit.rows()?;
-    let mut items = queries::messages(call.pool(), input.conversation_id, i64::from(input.after), rows + 1).await?;
+    let mut items = queries::messages(&call.tenant()?, input.conversation_id, i64::from(input.after), rows + 1).await?;
     let more = items.len() as i64 > rows;
     items.truncate(usize::try_from(rows).unwrap_or(usize::MAX));
     let next_cursor = items.last().filter(|_| more).map(|message| message.seq);

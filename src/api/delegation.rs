@@ -98,14 +98,13 @@ struct Create {
 }
 
 async fn create(call: Call, input: Create) -> Result<DelegationView, Problem> {
-    let (workspace, user) = (call.workspace()?, call.user()?);
     let review = match input.review {
         Some(review) if review.approvals > 10 => {
             return Err(Problem::field("review.approvals", "at most 10 approvals"));
         }
         Some(review) => review,
         None => {
-            let others = queries::other_reviewers(call.pool(), workspace, user).await?;
+            let others = queries::other_reviewers(&call.tenant()?, call.principal()?).await?;
             Review { approvals: 1, by: if others > 0 { Reviewers::Others } else { Reviewers::Anyone } }
         }
     };
@@ -117,7 +116,7 @@ async fn create(call: Call, input: Create) -> Result<DelegationView, Problem> {
 }
 
 async fn read(call: &Call, id: DelegationId) -> Result<DelegationView, Problem> {
-    queries::get(call.pool(), Listed::Delegations, id.0).await?.ok_or_else(|| Problem::not_found("delegation"))
+    queries::get(&call.tenant()?, Listed::Delegations, id.0).await?.ok_or_else(|| Problem::not_found("delegation"))
 }
 
 async fn change(
@@ -146,7 +145,7 @@ struct List {
 
 async fn list(call: Call, input: List) -> Result<Page<DelegationView>, Problem> {
     let rows = input.limit.rows()?;
-    let items = queries::delegations(call.pool(), input.task_id, input.cursor, rows + 1).await?;
+    let items = queries::delegations(&call.tenant()?, input.task_id, input.cursor, rows + 1).await?;
     Ok(page(items, rows, |row| row.id.0))
 }
 
@@ -260,5 +259,5 @@ struct Artifacts {
 }
 
 async fn artifacts(call: Call, input: Named) -> Result<Artifacts, Problem> {
-    Ok(Artifacts { items: queries::artifacts(call.pool(), input.delegation_id, ARTIFACTS_MAX).await? })
+    Ok(Artifacts { items: queries::artifacts(&call.tenant()?, input.delegation_id, ARTIFACTS_MAX).await? })
 }

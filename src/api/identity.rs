@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 
 use crate::domain::{
+    access::Viewer,
     ids::{KeyId, LoginId, UserId, WorkspaceId},
     permission::{Permission, Permissions},
     principal::Principal,
@@ -55,6 +56,11 @@ impl Identity {
     /// Tells whether the credential is good for a permission in a workspace; what its holder may is another question.
     pub fn reaches(&self, workspace: WorkspaceId, permission: Permission) -> bool {
         self.scopes.contains(permission) && self.workspace.is_none_or(|only| only == workspace)
+    }
+
+    /// Returns who it is, with the limits of what they showed.
+    pub fn viewer(&self) -> Viewer {
+        Viewer { principal: self.principal, scopes: self.scopes, workspace: self.workspace }
     }
 
     /// Returns the person, when it is one.

@@ -4,6 +4,7 @@
 //! door ─ Caller, input ─▶ find scope ─ authorize ─ parse ─ remembered? ─ run ─ remember ─▶ Answer | Problem
 //! ```
 
+mod access;
 mod agents;
 mod api_keys;
 mod auth;
@@ -41,6 +42,7 @@ pub fn table() -> Table {
         auth::operations(),
         api_keys::operations(),
         workspaces::operations(),
+        access::operations(),
         projects::operations(),
         tasks::operations(),
         agents::operations(),

@@ -53,7 +53,7 @@ pub(super) fn operations() -> Vec<Operation> {
 
 async fn instances(call: Call, input: ListIn) -> Result<Page<PenguinView>, Problem> {
     let rows = input.limit.rows()?;
-    let mut items = penguins::instances(call.pool(), input.workspace_id, input.cursor, rows + 1).await?;
+    let mut items = penguins::instances(&call.tenant()?, input.cursor, rows + 1).await?;
     if let Some(workspace) = call.services.directory.active(input.workspace_id) {
         items.iter_mut().for_each(|item| item.asked_at = workspace.asked_at(item.id));
     }
@@ -84,7 +84,7 @@ struct Probed {
 
 async fn probe(call: Call, input: Probe) -> Result<Probed, Problem> {
     let workspace = call.workspace()?;
-    let runner = runner(&call, workspace, input.instance_id).await?.ok_or_else(no_penguin)?;
+    let runner = runner(&call, input.instance_id).await?.ok_or_else(no_penguin)?;
     let handle = call.services.directory.workspace(workspace).await?;
     let by = call.principal()?;
     let health = handle.probe(input.instance_id, &runner, by).await?;
@@ -98,8 +98,8 @@ fn no_penguin() -> Problem {
     Problem::field("instance_id", "is no Penguin server")
 }
 
-async fn runner(call: &Call, workspace: WorkspaceId, id: InstanceId) -> Result<Option<Runner>, Problem> {
-    let found = penguins::instance(call.pool(), workspace, id).await?;
+async fn runner(call: &Call, id: InstanceId) -> Result<Option<Runner>, Problem> {
+    let found = penguins::instance(&call.tenant()?, id).await?;
     Ok(found.map(|found| Runner {
         agent: found.agent_id,
         runtime: RuntimeKind::Penguin,
@@ -193,12 +193,15 @@ async fn reconcile(call: Call, input: Reconcile) -> Result<Reconciliation, Probl
             ));
         }
     };
-    let found = penguins::attempts(call.pool(), workspace, which).await?;
+    let found = penguins::attempts(&call.tenant()?, which).await?;
+    for row in &found {
+        call.must_reach(Scope::Task, row.task_id.0, P::Read, "attempt").await?;
+    }
     if found.is_empty() {
         must_exist(&call, workspace, which).await?;
     }
     let handle = call.services.directory.workspace(workspace).await?;
-    let items = try_join_all(found.into_iter().map(|row| settle(&call, &handle, workspace, row))).await?;
+    let items = try_join_all(found.into_iter().map(|row| settle(&call, &handle, row))).await?;
     Ok(Reconciliation { items })
 }
 
@@ -207,25 +210,21 @@ async fn must_exist(call: &Call, workspace: WorkspaceId, which: Attempts) -> Res
     match which {
         Attempts::One(_) => Err(Problem::not_found("attempt")),
         Attempts::Of(id) => {
-            let known: Option<DelegationView> = queries::get(call.pool(), Listed::Delegations, id.0).await?;
+            call.must_reach(Scope::Delegation, id.0, P::Read, "delegation").await?;
+            let known: Option<DelegationView> = queries::get(&call.tenant()?, Listed::Delegations, id.0).await?;
             known
                 .filter(|known| known.workspace_id == workspace)
                 .map(drop)
                 .ok_or_else(|| Problem::not_found("delegation"))
         }
         Attempts::On(id) => {
-            let known = penguins::instance(call.pool(), workspace, id).await?;
+            let known = penguins::instance(&call.tenant()?, id).await?;
             known.map(drop).ok_or_else(|| Problem::not_found("instance"))
         }
     }
 }
 
-async fn settle(
-    call: &Call,
-    handle: &WorkspaceHandle,
-    workspace: WorkspaceId,
-    row: AttemptRow,
-) -> Result<Attempt, Problem> {
+async fn settle(call: &Call, handle: &WorkspaceHandle, row: AttemptRow) -> Result<Attempt, Problem> {
     let running = Running {
         attempt: row.id,
         task: row.task_id,
@@ -234,14 +233,14 @@ async fn settle(
         instance: row.instance_id,
         fence: row.fence,
     };
-    let (found, detail) = match runner(call, workspace, row.instance_id).await? {
+    let (found, detail) = match runner(call, row.instance_id).await? {
         Some(runner) => {
             let reconciled = handle.reconcile(&running, &runner).await?;
             (reconciled.found.into(), reconciled.detail)
         }
         None => (Fate::Unreachable, "the instance was removed".into()),
     };
-    let now = penguins::attempts(call.pool(), workspace, Attempts::One(row.id)).await?.pop();
+    let now = penguins::attempts(&call.tenant()?, Attempts::One(row.id)).await?.pop();
     let status = now.map_or_else(|| row.status.clone(), |now| now.status);
     Ok(Attempt {
         attempt_id: row.id,

@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    actors::feed::shown,
     domain::{
         ids::{ProjectId, Subject, WorkspaceId},
         model::Command,
@@ -13,7 +12,6 @@ use crate::{
         text::{Prose, Title},
     },
     persistence::{
-        log,
         queries::{self, Listed, Scope},
         views::{BoardView, ColumnView, ProjectView},
     },
@@ -23,7 +21,7 @@ use super::{
     call::Call,
     problem::Problem,
     table::{Method, Operation},
-    workspaces::{EventPage, Limit, ListIn, Page, page},
+    workspaces::{EventPage, Limit, ListIn, Page, page, visible},
 };
 
 const SCOPE: (Scope, &str) = (Scope::Project, "project_id");
@@ -38,8 +36,8 @@ pub(super) fn operations() -> Vec<Operation> {
             .creates()
             .doc("Makes a project. Its key is made from the name when none is given."),
         Operation::query("projects.list", "/workspaces/{workspace_id}/projects", list)
-            .needs(P::Read, IN_WORKSPACE)
-            .doc("Lists the projects of a workspace."),
+            .needs(P::Enter, IN_WORKSPACE)
+            .doc("Lists the projects of a workspace that the caller may see."),
         Operation::query("projects.get", "/projects/{project_id}", get).needs(P::Read, SCOPE).doc("Shows a project."),
         Operation::mutation("projects.update", Method::Patch, "/projects/{project_id}", update)
             .needs(P::Work, SCOPE)
@@ -76,13 +74,13 @@ async fn create(call: Call, input: Create) -> Result<ProjectView, Problem> {
 }
 
 async fn read(call: &Call, id: ProjectId) -> Result<ProjectView, Problem> {
-    queries::get(call.pool(), Listed::Projects, id.0).await?.ok_or_else(|| Problem::not_found("project"))
+    queries::get(&call.tenant()?, Listed::Projects, id.0).await?.ok_or_else(|| Problem::not_found("project"))
 }
 
 async fn list(call: Call, input: ListIn) -> Result<Page<ProjectView>, Problem> {
     let rows = input.limit.rows()?;
     let items: Vec<ProjectView> =
-        queries::list(call.pool(), Listed::Projects, input.workspace_id, input.cursor, rows + 1).await?;
+        queries::list(&call.tenant()?, Listed::Projects, &call.sight().await?, input.cursor, rows + 1).await?;
     Ok(page(items, rows, |row| row.id.0))
 }
 
@@ -117,8 +115,9 @@ async fn archive(call: Call, input: Named) -> Result<ProjectView, Problem> {
 
 async fn board(call: Call, input: Named) -> Result<BoardView, Problem> {
     // The offset is read first: the board shows at least everything up to it.
-    let offset = log::head(call.pool(), call.workspace()?).await?.offset;
-    let tasks = queries::board(call.pool(), input.project_id, CARDS_MAX).await?;
+    let tenant = call.tenant()?;
+    let offset = tenant.head().await?.offset;
+    let tasks = queries::board(&tenant, input.project_id, &call.sight().await?, CARDS_MAX).await?;
     let names = ["backlog", "todo", "in_progress", "review", "done", "cancelled"];
     let mut columns: Vec<ColumnView> =
         names.iter().map(|name| ColumnView { name: (*name).into(), tasks: vec![] }).collect();
@@ -147,9 +146,8 @@ async fn timeline(call: Call, input: Timeline) -> Result<EventPage, Problem> {
 
 /// What happened to a subject and to what belongs to it.
 pub(super) async fn story(call: &Call, subject: Subject, after: u64, limit: Limit) -> Result<EventPage, Problem> {
-    let (workspace, rows, me) = (call.workspace()?, limit.rows()?, call.principal()?);
-    let head = log::head(call.pool(), workspace).await?.offset;
-    let page = log::about(call.pool(), workspace, subject, after, rows).await?;
-    let seen = page.iter().filter(|event| event.audience.as_ref().is_none_or(|who| who.contains(&me)));
-    Ok(EventPage { events: seen.map(shown).collect(), head })
+    let (tenant, rows) = (call.tenant()?, limit.rows()?);
+    let head = tenant.head().await?.offset;
+    let page = tenant.about(subject, after, rows).await?;
+    visible(call, &page, head).await
 }

@@ -5,9 +5,10 @@ use serde_json::Value;
 use crate::{
     actors::{encoding::Encoded, feed::Signal},
     domain::{
+        access::Verdict,
         conversation::ConversationKind,
         ids::{Subject, WorkspaceId},
-        principal::Principal,
+        permission::Permission,
     },
     persistence::{
         self,
@@ -15,42 +16,37 @@ use crate::{
     },
 };
 
-use super::Api;
+use super::{Api, Identity};
 
 impl Api {
     /// Hands something ephemeral to everyone in the workspace who may see its topic. It is dropped when the sender
     /// may not see it either, or when the database does not answer: that is what a signal is.
     pub async fn signal(
         &self,
-        who: Principal,
+        who: &Identity,
         workspace: WorkspaceId,
         topic: Subject,
         kind: &'static str,
         mut data: Value,
     ) {
-        data["who"] = Value::String(who.to_string());
+        data["who"] = Value::String(who.principal.to_string());
         let context = self.services().context();
-        let scope = match topic {
-            Subject::Workspace(_) => Scope::Workspace,
-            Subject::Project(_) => Scope::Project,
-            Subject::Task(_) => Scope::Task,
-            Subject::Conversation(_) => Scope::Conversation,
-            Subject::Agent(_) => Scope::Agent,
-            Subject::Session(_) | Subject::Webhook(_) => return,
-        };
-        let access = queries::access(&context.pool, scope, topic.id(), who).await;
-        if !access.is_ok_and(|found| found.is_some_and(|(found, _)| found == workspace)) {
+        let Some(scope) = Scope::of(topic) else { return };
+        let needed = if scope == Scope::Workspace { Permission::Enter } else { Permission::Read };
+        let Ok(Some(access)) = queries::access(&context.pool, scope, topic.id(), who.viewer()).await else { return };
+        if access.workspace != workspace || access.decision().verdict(needed) != Verdict::Granted {
             return;
         }
         let audience = match topic {
-            Subject::Conversation(id) => match queries::conversation(&context.pool, id).await {
+            Subject::Conversation(id) => match queries::conversation(&context.tenant(workspace), id).await {
                 Ok(Some(known)) if known.kind == ConversationKind::Dm => Some(known.participants),
                 Ok(Some(_)) => None,
                 Ok(None) | Err(_) => return,
             },
             _ => None,
         };
-        context.feed.send(Signal { workspace, topic, kind, data, audience, encoded: Encoded::default() });
+        let refs = access.chain;
+        context.feed.send(Signal { workspace, topic, refs, kind, data, audience, encoded: Encoded::default() });
     }
 
     /// Tells whether the database answers.

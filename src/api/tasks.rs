@@ -66,7 +66,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .needs(P::Work, SCOPE)
         .doc("No longer lets a task wait for another one."),
         Operation::query("tasks.search", "/workspaces/{workspace_id}/tasks/search", search)
-            .needs(P::Read, (Scope::Workspace, "workspace_id"))
+            .needs(P::Enter, (Scope::Workspace, "workspace_id"))
             .doc("Finds tasks by words, or by identifier as in KEY-12."),
         Operation::query("tasks.timeline", "/tasks/{task_id}/timeline", timeline)
             .needs(P::Read, SCOPE)
@@ -105,6 +105,9 @@ struct Create {
 }
 
 async fn create(call: Call, input: Create) -> Result<TaskView, Problem> {
+    for task in input.depends_on.iter().chain(&input.parent_id) {
+        call.must_reach(Scope::Task, task.0, P::Read, "task").await?;
+    }
     let id: TaskId = call.clock().id();
     let command = TaskCommand::Create(NewTask {
         project: input.project_id,
@@ -121,7 +124,7 @@ async fn create(call: Call, input: Create) -> Result<TaskView, Problem> {
 }
 
 async fn read(call: &Call, id: TaskId) -> Result<TaskView, Problem> {
-    queries::get(call.pool(), Listed::Tasks, id.0).await?.ok_or_else(|| Problem::not_found("task"))
+    queries::get(&call.tenant()?, Listed::Tasks, id.0).await?.ok_or_else(|| Problem::not_found("task"))
 }
 
 async fn change(call: &Call, id: TaskId, command: TaskCommand) -> Result<TaskView, Problem> {
@@ -145,7 +148,9 @@ struct List {
 async fn list(call: Call, input: List) -> Result<Page<TaskView>, Problem> {
     let rows = input.limit.rows()?;
     let filter = TaskFilter { status: input.status.map(|status| status.to_string()), assignee: input.assignee };
-    let items = queries::tasks(call.pool(), input.project_id, &filter, input.cursor, rows + 1).await?;
+    let items =
+        queries::tasks(&call.tenant()?, input.project_id, &filter, &call.sight().await?, input.cursor, rows + 1)
+            .await?;
     Ok(page(items, rows, |row| row.id.0))
 }
 
@@ -222,12 +227,13 @@ async fn move_card(call: Call, input: Move) -> Result<TaskView, Problem> {
     };
     let rank = match neighbour {
         None => {
-            let last = queries::last_rank(call.pool(), own.project_id).await?;
+            let last = queries::last_rank(&call.tenant()?, own.project_id).await?;
             rank::between(last.as_deref(), None)
         }
         Some((card, direction)) => {
+            call.must_reach(Scope::Task, card.0, P::Read, "card in this project").await?;
             let same_project = read(&call, card).await.is_ok_and(|card| card.project_id == own.project_id);
-            let found = queries::neighbour_rank(call.pool(), card, direction).await?.filter(|_| same_project);
+            let found = queries::neighbour_rank(&call.tenant()?, card, direction).await?.filter(|_| same_project);
             let (rank, next) = found.ok_or_else(|| Problem::not_found("card in this project"))?;
             match direction {
                 Direction::Before => rank::between(next.as_deref(), Some(&rank)),
@@ -248,6 +254,7 @@ struct AddDependency {
 }
 
 async fn add_dependency(call: Call, input: AddDependency) -> Result<TaskView, Problem> {
+    call.must_reach(Scope::Task, input.depends_on.0, P::Read, "task").await?;
     let command = TaskCommand::AddDependency { depends_on: input.depends_on, gate: input.gate };
     change(&call, input.task_id, command).await
 }
@@ -266,6 +273,7 @@ async fn remove_dependency(call: Call, input: RemoveDependency) -> Result<TaskVi
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Search {
+    #[expect(dead_code, reason = "the call's scope")]
     workspace_id: WorkspaceId,
     /// Words, "phrases", -without; or an identifier.
     q: Text<1, 200>,
@@ -274,7 +282,8 @@ struct Search {
 }
 
 async fn search(call: Call, input: Search) -> Result<Page<TaskView>, Problem> {
-    let items = queries::search_tasks(call.pool(), input.workspace_id, &input.q, input.limit.rows()?).await?;
+    let (tenant, sight, rows) = (call.tenant()?, call.sight().await?, input.limit.rows()?);
+    let items = queries::search_tasks(call.pool(), &tenant, &sight, &input.q, rows).await?;
     Ok(Page { items, next_cursor: None })
 }
 

@@ -38,25 +38,25 @@ const IN_WORKSPACE: (Scope, &str) = (Scope::Workspace, "workspace_id");
 pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::mutation("webhooks.create", Method::Post, "/workspaces/{workspace_id}/webhooks", create)
-            .needs(P::ManageAgents, IN_WORKSPACE)
+            .needs(P::ManageIntegrations, IN_WORKSPACE)
             .creates()
             .reveals()
             .doc("Lets an endpoint hear of events from now on; the secret that signs is shown this once."),
         Operation::query("webhooks.list", "/workspaces/{workspace_id}/webhooks", list)
-            .needs(P::ManageAgents, IN_WORKSPACE)
+            .needs(P::ManageIntegrations, IN_WORKSPACE)
             .doc("Lists the webhooks of a workspace."),
         Operation::mutation("webhooks.update", Method::Patch, "/webhooks/{webhook_id}", update)
-            .needs(P::ManageAgents, SCOPE)
+            .needs(P::ManageIntegrations, SCOPE)
             .doc("Changes a webhook's address, description or events, or switches it on or off."),
         Operation::mutation("webhooks.delete", Method::Delete, "/webhooks/{webhook_id}", delete)
-            .needs(P::ManageAgents, SCOPE)
+            .needs(P::ManageIntegrations, SCOPE)
             .doc("Removes a webhook and what waits for it."),
         Operation::mutation("webhooks.rotate_secret", Method::Post, "/webhooks/{webhook_id}/rotate_secret", rotate)
-            .needs(P::ManageAgents, SCOPE)
+            .needs(P::ManageIntegrations, SCOPE)
             .reveals()
             .doc("Makes a new secret, shown this once; the one before signs too for 24 hours."),
         Operation::query("webhooks.deliveries", "/webhooks/{webhook_id}/deliveries", list_deliveries)
-            .needs(P::ManageAgents, SCOPE)
+            .needs(P::ManageIntegrations, SCOPE)
             .doc("Lists what was, is or will be sent to a webhook, newest first."),
         Operation::mutation(
             "webhooks.redeliver",
@@ -64,7 +64,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
             redeliver,
         )
-        .needs(P::ManageAgents, SCOPE)
+        .needs(P::ManageIntegrations, SCOPE)
         .doc("Sends a delivery again at once, whatever came of it, under the same id."),
     ]
 }

@@ -36,6 +36,10 @@ ids! {
     UserId,
     /// A group of people and agents that work can be assigned to.
     TeamId,
+    /// A role that a workspace made for itself.
+    RoleId,
+    /// What somebody may, or may not, do with one thing.
+    GrantId,
     /// A project.
     ProjectId,
     /// A task.

@@ -2,6 +2,7 @@
 //!
 //! `Model` is what an actor hosts: it decides commands into events and folds events into state.
 
+pub mod access;
 pub mod agent;
 pub mod conversation;
 pub mod event;

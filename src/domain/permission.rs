@@ -1,20 +1,29 @@
-//! Who may do what: one pure function over one table.
+//! What can be permitted, sets of it, and the sets that the built-in roles are.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::workspace::Role;
 
 /// What an operation needs.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
     /// Anyone, even without a token.
+    #[serde(skip_deserializing)]
     Public,
     /// Anyone with a token, about themselves.
+    #[serde(skip_deserializing)]
     Signed,
     /// A person who has logged in, about themselves; no API key will do.
+    #[serde(skip_deserializing)]
     LoggedIn,
-    /// See the workspace.
+    /// Name the workspace, leave it, and list what of it one may see: every member may.
+    #[serde(skip_deserializing)]
+    Enter,
+    /// See.
     Read,
     /// Talk in it.
     Converse,
@@ -26,24 +35,70 @@ pub enum Permission {
     Review,
     /// Register agents and their servers.
     ManageAgents,
-    /// Let people in, change roles, change the workspace.
+    /// Connect other programs: webhooks, services and their keys.
+    ManageIntegrations,
+    /// Make roles, and give and take access to single things.
+    ManageAccess,
+    /// Let people in, change their roles, change the workspace.
     ManageMembers,
+    /// Make other owners, and unmake them.
+    Own,
 }
 
 impl Permission {
     /// Every permission, in rising order.
-    pub const EVERY: [Self; 10] = [
+    pub const EVERY: [Self; 14] = [
         Self::Public,
         Self::Signed,
         Self::LoggedIn,
+        Self::Enter,
         Self::Read,
         Self::Converse,
         Self::Work,
         Self::Delegate,
         Self::Review,
         Self::ManageAgents,
+        Self::ManageIntegrations,
+        Self::ManageAccess,
+        Self::ManageMembers,
+        Self::Own,
+    ];
+
+    /// What can be granted on a single project, task or conversation.
+    pub const ON_THINGS: [Self; 5] = [Self::Read, Self::Converse, Self::Work, Self::Delegate, Self::Review];
+
+    /// What a custom role can consist of.
+    pub const IN_ROLES: [Self; 9] = [
+        Self::Read,
+        Self::Converse,
+        Self::Work,
+        Self::Delegate,
+        Self::Review,
+        Self::ManageAgents,
+        Self::ManageIntegrations,
+        Self::ManageAccess,
         Self::ManageMembers,
     ];
+
+    /// Returns its name, as in `manage_agents`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Signed => "signed",
+            Self::LoggedIn => "logged_in",
+            Self::Enter => "enter",
+            Self::Read => "read",
+            Self::Converse => "converse",
+            Self::Work => "work",
+            Self::Delegate => "delegate",
+            Self::Review => "review",
+            Self::ManageAgents => "manage_agents",
+            Self::ManageIntegrations => "manage_integrations",
+            Self::ManageAccess => "manage_access",
+            Self::ManageMembers => "manage_members",
+            Self::Own => "own",
+        }
+    }
 }
 
 /// A set of permissions.
@@ -56,6 +111,25 @@ impl Permissions {
     /// Every permission there is or will be.
     pub const ALL: Self = Self(u16::MAX);
 
+    /// What an agent may do in its workspace: it never reviews, and manages nothing.
+    pub const OF_AGENTS: Self =
+        Self::of(&[Permission::Read, Permission::Converse, Permission::Work, Permission::Delegate]);
+
+    /// Returns the set of these.
+    pub const fn of(permissions: &[Permission]) -> Self {
+        let (mut set, mut nth) = (0, 0);
+        while nth < permissions.len() {
+            set |= 1 << permissions[nth] as u16;
+            nth += 1;
+        }
+        Self(set)
+    }
+
+    /// Tells whether everything of another set is in this one.
+    pub fn includes(self, other: Self) -> bool {
+        other.without(self) == Self::NONE
+    }
+
     /// Tells whether a permission is in the set.
     pub fn contains(self, permission: Permission) -> bool {
         self.0 & Self::from(permission).0 != 0
@@ -67,7 +141,7 @@ impl Permissions {
     }
 
     /// Returns what is in either set.
-    pub fn union(self, other: Self) -> Self {
+    pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
@@ -94,14 +168,52 @@ impl FromIterator<Permission> for Permissions {
     }
 }
 
-/// Tells whether a member of this role may do it.
-pub fn allows(role: Role, permission: Permission) -> bool {
-    use Permission as P;
-    match permission {
-        P::Public | P::Signed | P::LoggedIn | P::Read => true,
-        P::Converse => true,
-        P::Work | P::Delegate | P::Review => role >= Role::Member,
-        P::ManageAgents | P::ManageMembers => role >= Role::Admin,
+impl Serialize for Permissions {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.iter())
+    }
+}
+impl<'de> Deserialize<'de> for Permissions {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(Vec::<Permission>::deserialize(from)?.into_iter().collect())
+    }
+}
+impl JsonSchema for Permissions {
+    fn schema_name() -> Cow<'static, str> {
+        "Permissions".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names = Permissions::of(&Permission::IN_ROLES).union(Permission::Own.into()).iter().map(Permission::name);
+        json_schema!({
+            "type": "array",
+            "description": "A set of permissions.",
+            "items": {"type": "string", "enum": names.collect::<Vec<_>>()},
+            "maxItems": 16
+        })
+    }
+}
+
+impl Role {
+    /// Returns what the role is: everything that its members may do.
+    pub const fn permissions(self) -> Permissions {
+        use Permission as P;
+        match self {
+            Self::Guest => Permissions::of(&[P::Enter, P::Read, P::Converse]),
+            Self::Member => Permissions::of(&[P::Enter, P::Read, P::Converse, P::Work, P::Delegate, P::Review]),
+            Self::Admin => Permissions::of(&[
+                P::Enter,
+                P::Read,
+                P::Converse,
+                P::Work,
+                P::Delegate,
+                P::Review,
+                P::ManageAgents,
+                P::ManageIntegrations,
+                P::ManageAccess,
+                P::ManageMembers,
+            ]),
+            Self::Owner => Self::Admin.permissions().union(Permissions::of(&[P::Own])),
+        }
     }
 }
 
@@ -111,14 +223,27 @@ mod tests {
 
     #[test]
     fn a_higher_role_may_never_do_less() {
-        use Permission as P;
-        for permission in P::EVERY {
-            for pair in [Role::Guest, Role::Member, Role::Admin, Role::Owner].windows(2) {
-                assert!(allows(pair[1], permission) || !allows(pair[0], permission), "{permission:?}");
-            }
+        for pair in [Role::Guest, Role::Member, Role::Admin, Role::Owner].windows(2) {
+            assert!(pair[1].permissions().includes(pair[0].permissions()), "{pair:?}");
+            assert_ne!(pair[0].permissions(), pair[1].permissions(), "{pair:?}");
         }
-        assert_eq!(P::EVERY.into_iter().collect::<Permissions>().iter().collect::<Vec<_>>(), P::EVERY);
-        assert!(!allows(Role::Guest, P::Work));
-        assert!(!allows(Role::Member, P::ManageMembers));
+        let everything = Permission::EVERY.into_iter().collect::<Permissions>();
+        assert_eq!(everything.iter().collect::<Vec<_>>(), Permission::EVERY);
+        assert_eq!(
+            everything.without(Role::Owner.permissions()).iter().collect::<Vec<_>>(),
+            [Permission::Public, Permission::Signed]
+        );
+    }
+
+    #[test]
+    fn a_set_is_written_as_the_names_of_what_is_in_it() {
+        for permission in Permission::EVERY {
+            assert_eq!(serde_json::to_value(permission).unwrap(), permission.name());
+        }
+        let set: Permissions = serde_json::from_str(r#"["review","read","read"]"#).unwrap();
+        assert_eq!(serde_json::to_string(&set).unwrap(), r#"["read","review"]"#);
+        for special in ["public", "signed", "logged_in", "enter", "nothing"] {
+            assert!(serde_json::from_str::<Permissions>(&format!(r#"["{special}"]"#)).is_err(), "{special}");
+        }
     }
 }

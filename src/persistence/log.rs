@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgPool, Row, postgres::PgRow};
+use sqlx::{PgExecutor, PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::domain::{
@@ -72,7 +72,7 @@ pub struct Memory {
 
 /// Looks up which of the keys are known.
 pub async fn recall(
-    pool: &PgPool,
+    database: impl PgExecutor<'_>,
     workspace: WorkspaceId,
     keys: &[String],
 ) -> Result<HashMap<String, Memory>, sqlx::Error> {
@@ -89,7 +89,7 @@ pub async fn recall(
     )
     .bind(workspace.0)
     .bind(keys)
-    .fetch_all(pool)
+    .fetch_all(database)
     .await?;
     rows.iter()
         .map(|row| {
@@ -126,11 +126,11 @@ pub async fn forget_commands(pool: &PgPool, before: DateTime<Utc>) -> Result<u64
 }
 
 /// Returns the end of the log.
-pub async fn head(pool: &PgPool, workspace: WorkspaceId) -> Result<Head, Error> {
+pub async fn head(database: impl PgExecutor<'_>, workspace: WorkspaceId) -> Result<Head, Error> {
     let row =
         sqlx::query(r#"SELECT "offset", hash FROM events WHERE workspace_id = $1 ORDER BY "offset" DESC LIMIT 1"#)
             .bind(workspace.0)
-            .fetch_optional(pool)
+            .fetch_optional(database)
             .await?;
     let Some(row) = row else { return Ok(Head { offset: 0, hash: audit::GENESIS }) };
     let offset: i64 = row.try_get(0)?;
@@ -142,14 +142,19 @@ pub async fn head(pool: &PgPool, workspace: WorkspaceId) -> Result<Head, Error> 
 const COLUMNS: &str = r#""offset", id, type, subject, refs, actor, on_behalf_of, at, cause, trace_id, audience, data"#;
 
 /// Reads the events after an offset, oldest first, at most `limit`.
-pub async fn page(pool: &PgPool, workspace: WorkspaceId, after: u64, limit: i64) -> Result<Vec<Recorded>, Error> {
+pub async fn page(
+    database: impl PgExecutor<'_>,
+    workspace: WorkspaceId,
+    after: u64,
+    limit: i64,
+) -> Result<Vec<Recorded>, Error> {
     let sql =
         format!(r#"SELECT {COLUMNS} FROM events WHERE workspace_id = $1 AND "offset" > $2 ORDER BY "offset" LIMIT $3"#);
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(workspace.0)
         .bind(offset_for_sql(after))
         .bind(limit)
-        .fetch_all(pool)
+        .fetch_all(database)
         .await?;
     rows.iter().map(recorded).collect()
 }
@@ -171,7 +176,7 @@ pub async fn load(pool: &PgPool, workspace: WorkspaceId, subject: Subject, after
 
 /// Reads the events about a subject and about what belongs to it, after an offset, oldest first.
 pub async fn about(
-    pool: &PgPool,
+    database: impl PgExecutor<'_>,
     workspace: WorkspaceId,
     subject: Subject,
     after: u64,
@@ -186,7 +191,7 @@ pub async fn about(
         .bind(subject.to_string())
         .bind(offset_for_sql(after))
         .bind(limit)
-        .fetch_all(pool)
+        .fetch_all(database)
         .await?;
     rows.iter().map(recorded).collect()
 }

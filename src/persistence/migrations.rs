@@ -19,7 +19,14 @@ macro_rules! migrations {
 
 /// Brings the database to this version of Link; does nothing when it is there.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
-    let history =
-        migrations![1 "0001_log", 2 "0002_people", 3 "0003_projections", 4 "0004_credentials", 6 "0006_webhooks"];
+    let history = migrations![
+        1 "0001_log",
+        2 "0002_people",
+        3 "0003_projections",
+        4 "0004_credentials",
+        5 "0005_access",
+        6 "0006_webhooks",
+        9 "0009_tenant_wall",
+    ];
     Migrator::with_migrations(history).run(pool).await
 }

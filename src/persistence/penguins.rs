@@ -3,10 +3,12 @@
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgPool, types::Json};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::domain::{agent::Availability, ids::*};
+
+use super::tenant::Tenant;
 
 /// The most attempts that one question is about: an instance has no more slots.
 pub const ATTEMPTS_MAX: i64 = 64;
@@ -52,34 +54,30 @@ const INSTANCE: &str = "SELECT i.id, i.agent_id, a.name AS agent_name, a.availab
     FROM agent_instances i JOIN agents a ON a.id = i.agent_id AND a.runtime = 'penguin'";
 
 /// Returns a page of a workspace's Penguins, oldest first.
-pub async fn instances(
-    pool: &PgPool,
-    workspace: WorkspaceId,
-    after: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<PenguinView>, sqlx::Error> {
+pub async fn instances(tenant: &Tenant, after: Option<Uuid>, limit: i64) -> Result<Vec<PenguinView>, sqlx::Error> {
     let sql = format!(
         "SELECT to_jsonb(v) FROM ({INSTANCE}
          WHERE i.workspace_id = $1 AND ($2::uuid IS NULL OR i.id > $2) ORDER BY i.id LIMIT $3) v"
     );
     let rows = sqlx::query_scalar::<_, Json<PenguinView>>(sqlx::AssertSqlSafe(sql))
-        .bind(workspace.0)
+        .bind(tenant.workspace().0)
         .bind(after)
         .bind(limit)
-        .fetch_all(pool)
+        .fetch_all(&mut *tenant.open().await?)
         .await?;
     Ok(rows.into_iter().map(|Json(row)| row).collect())
 }
 
 /// Returns one Penguin of a workspace.
-pub async fn instance(
-    pool: &PgPool,
-    workspace: WorkspaceId,
-    id: InstanceId,
-) -> Result<Option<PenguinView>, sqlx::Error> {
+pub async fn instance(tenant: &Tenant, id: InstanceId) -> Result<Option<PenguinView>, sqlx::Error> {
     let sql = format!("SELECT to_jsonb(v) FROM ({INSTANCE} WHERE i.workspace_id = $1 AND i.id = $2) v");
     let query = sqlx::query_scalar::<_, Json<PenguinView>>(sqlx::AssertSqlSafe(sql));
-    Ok(query.bind(workspace.0).bind(id.0).fetch_optional(pool).await?.map(|Json(row)| row))
+    Ok(query
+        .bind(tenant.workspace().0)
+        .bind(id.0)
+        .fetch_optional(&mut *tenant.open().await?)
+        .await?
+        .map(|Json(row)| row))
 }
 
 /// An attempt on a Penguin.
@@ -113,7 +111,7 @@ pub enum Attempts {
 }
 
 /// Returns attempts on Penguins, at most [`ATTEMPTS_MAX`], oldest first.
-pub async fn attempts(pool: &PgPool, workspace: WorkspaceId, which: Attempts) -> Result<Vec<AttemptRow>, sqlx::Error> {
+pub async fn attempts(tenant: &Tenant, which: Attempts) -> Result<Vec<AttemptRow>, sqlx::Error> {
     let (condition, id) = match which {
         Attempts::One(id) => ("s.id = $2", id.0),
         Attempts::Of(id) => ("s.id = (SELECT d.attempt_id FROM agent_assignments d WHERE d.id = $2)", id.0),
@@ -126,6 +124,7 @@ pub async fn attempts(pool: &PgPool, workspace: WorkspaceId, which: Attempts) ->
              WHERE s.workspace_id = $1 AND {condition} ORDER BY s.id LIMIT $3) v"
     );
     let query = sqlx::query_scalar::<_, Json<AttemptRow>>(sqlx::AssertSqlSafe(sql));
-    let rows = query.bind(workspace.0).bind(id).bind(ATTEMPTS_MAX).fetch_all(pool).await?;
+    let rows =
+        query.bind(tenant.workspace().0).bind(id).bind(ATTEMPTS_MAX).fetch_all(&mut *tenant.open().await?).await?;
     Ok(rows.into_iter().map(|Json(row)| row).collect())
 }

@@ -1,97 +1,27 @@
 //! Reads: what the projections show. A caller who may not see a row does not find it; the door's permission check
-//! asks [`access`] first, and every list here is bounded.
+//! asks [`access`] first, every list here is bounded, and shows what the caller's [`Sight`] lets through. What belongs
+//! to a workspace is read through its [`Tenant`], which has no rows of others.
 
 use serde::de::DeserializeOwned;
-use sqlx::{AssertSqlSafe, PgPool, Row, types::Json};
+use sqlx::{AssertSqlSafe, PgPool, types::Json};
 use uuid::Uuid;
 
 use crate::domain::{
-    ids::{ConversationId, DelegationId, ProjectId, TaskId, UserId, WorkspaceId},
+    access::Effect,
+    ids::{DelegationId, ProjectId, Subject, TaskId, UserId, WorkspaceId},
+    permission::Permission,
     principal::Principal,
     workspace::Role,
 };
 
-use super::views::*;
-
-/// What an id in a request is of; from it follows the workspace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// A workspace.
-    Workspace,
-    /// A project.
-    Project,
-    /// A task.
-    Task,
-    /// A delegation.
-    Delegation,
-    /// An agent.
-    Agent,
-    /// An instance of an agent.
-    Instance,
-    /// A webhook.
-    Webhook,
-    /// A conversation.
-    Conversation,
-}
-
-/// Finds the workspace of an id and the caller's role in it; nothing when either is missing, so that a stranger
-/// cannot tell which.
-pub async fn access(
-    pool: &PgPool,
-    scope: Scope,
-    id: Uuid,
-    who: Principal,
-) -> Result<Option<(WorkspaceId, Role)>, sqlx::Error> {
-    let Some(user) = who.user() else { return Ok(None) };
-    let sql = match scope {
-        Scope::Workspace => "SELECT workspace_id, role FROM workspace_members WHERE workspace_id = $1 AND user_id = $2",
-        Scope::Project => {
-            "SELECT m.workspace_id, m.role FROM projects t JOIN workspace_members m USING (workspace_id)
-             WHERE t.id = $1 AND m.user_id = $2"
-        }
-        Scope::Task => {
-            "SELECT m.workspace_id, m.role FROM tasks t JOIN workspace_members m USING (workspace_id)
-             WHERE t.id = $1 AND m.user_id = $2"
-        }
-        Scope::Delegation => {
-            "SELECT m.workspace_id, m.role FROM agent_assignments t JOIN workspace_members m USING (workspace_id)
-             WHERE t.id = $1 AND m.user_id = $2"
-        }
-        Scope::Agent => {
-            "SELECT m.workspace_id, m.role FROM agents t JOIN workspace_members m USING (workspace_id)
-             WHERE t.id = $1 AND m.user_id = $2"
-        }
-        Scope::Instance => {
-            "SELECT m.workspace_id, m.role FROM agent_instances t JOIN workspace_members m USING (workspace_id)
-             WHERE t.id = $1 AND m.user_id = $2"
-        }
-        Scope::Webhook => {
-            "SELECT m.workspace_id, m.role FROM webhooks t JOIN workspace_members m USING (workspace_id)
-             WHERE t.id = $1 AND m.user_id = $2"
-        }
-        // A direct conversation is found by its participants only.
-        Scope::Conversation => {
-            "SELECT m.workspace_id, m.role FROM conversations t JOIN workspace_members m USING (workspace_id)
-             WHERE t.id = $1 AND m.user_id = $2 AND (t.type <> 'dm' OR EXISTS (
-                 SELECT 1 FROM conversation_participants p
-                 WHERE p.conversation_id = t.id AND p.participant = 'user:' || $2::text AND p.left_offset IS NULL))"
-        }
-    };
-    let row = sqlx::query(sql).bind(id).bind(user.0).fetch_optional(pool).await?;
-    row.map(|row| Ok((WorkspaceId(row.try_get(0)?), role(&row.try_get::<String, _>(1)?)))).transpose()
-}
-
-fn role(text: &str) -> Role {
-    match text {
-        "owner" => Role::Owner,
-        "admin" => Role::Admin,
-        "member" => Role::Member,
-        _ => Role::Guest,
-    }
-}
+pub use super::{
+    access::{Access, Scope, Sight, access, chain, rights},
+    talks::{conversation, conversations, message, messages},
+};
+use super::{tenant::Tenant, views::*};
 
 const WORKSPACE: &str = "SELECT w.id, w.name, w.owner_id, m.role, w.version, w.created_at
-    FROM workspaces w JOIN workspace_members m ON m.workspace_id = w.id";
+    FROM workspaces w LEFT JOIN workspace_members m ON m.workspace_id = w.id AND m.user_id = $1";
 const MEMBER: &str = "SELECT m.user_id, u.email, u.name, m.role, m.joined_at
     FROM workspace_members m JOIN users u ON u.id = m.user_id";
 const TASK: &str = "SELECT t.*, (SELECT coalesce(jsonb_agg(jsonb_build_object('depends_on', d.depends_on,
@@ -107,66 +37,85 @@ const DELEGATION: &str = "SELECT t.*,
         (SELECT coalesce(jsonb_agg(to_jsonb(r) ORDER BY r.\"offset\"), '[]') FROM reviews r
             WHERE r.delegation_id = t.id) AS reviews
     FROM agent_assignments t";
-const CONVERSATION: &str =
-    "SELECT t.*, (SELECT coalesce(jsonb_agg(p.participant ORDER BY p.joined_offset, p.participant), '[]')
-        FROM conversation_participants p WHERE p.conversation_id = t.id AND p.left_offset IS NULL) AS participants
-    FROM conversations t";
-
 /// Runs `SELECT to_jsonb(v) FROM (<select> <rest>) v`, reading each row as a view.
 macro_rules! view {
-    ($pool:expr, $view:ty, $fetch:ident, $select:expr, $rest:expr $(, $bind:expr)*) => {{
+    ($database:expr, $view:ty, $fetch:ident, $select:expr, $rest:expr $(, $bind:expr)*) => {{
         let sql = format!("SELECT to_jsonb(v) FROM ({} {}) v", $select, $rest);
         let query = sqlx::query_scalar::<_, Json<$view>>(AssertSqlSafe(sql))$(.bind($bind))*;
-        query.$fetch($pool).await
+        query.$fetch($database).await
     }};
 }
 
-fn bare<T, C: IntoIterator<Item = Json<T>>>(rows: C) -> Vec<T> {
+/// The same, of one tenant.
+macro_rules! of {
+    ($tenant:expr, $($rest:tt)*) => { view!(&mut *$tenant.open().await?, $($rest)*) };
+}
+
+pub(super) use {of, view};
+
+pub(super) fn bare<T, C: IntoIterator<Item = Json<T>>>(rows: C) -> Vec<T> {
     rows.into_iter().map(|Json(row)| row).collect()
 }
 
-/// Returns a workspace as one member sees it.
-pub async fn workspace(pool: &PgPool, id: WorkspaceId, user: UserId) -> Result<Option<WorkspaceView>, sqlx::Error> {
-    let rest = "WHERE w.id = $1 AND m.user_id = $2";
-    Ok(view!(pool, WorkspaceView, fetch_optional, WORKSPACE, rest, id.0, user.0)?.map(|Json(row)| row))
+/// Returns the workspace as one of its members sees it.
+pub async fn workspace(tenant: &Tenant, who: Principal) -> Result<Option<WorkspaceView>, sqlx::Error> {
+    let rest = "WHERE w.id = $2";
+    let row = of!(tenant, WorkspaceView, fetch_optional, WORKSPACE, rest, id_of(who), tenant.workspace().0)?;
+    Ok(row.map(|Json(row)| row))
 }
 
-/// Returns a page of the workspaces that a person is a member of.
+/// Returns a page of the workspaces that somebody belongs to, or of the only one that matters.
 pub async fn workspaces(
     pool: &PgPool,
-    user: UserId,
+    who: Principal,
+    only: Option<WorkspaceId>,
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<WorkspaceView>, sqlx::Error> {
-    let rest = "WHERE m.user_id = $1 AND ($2::uuid IS NULL OR w.id > $2) ORDER BY w.id LIMIT $3";
-    view!(pool, WorkspaceView, fetch_all, WORKSPACE, rest, user.0, after, limit).map(bare)
+    let belongs = match who {
+        Principal::User(_) => "SELECT o.workspace_id FROM workspace_members o WHERE o.user_id = $1",
+        Principal::Agent(_) => "SELECT o.workspace_id FROM agents o WHERE o.id = $1 AND o.availability <> 'retired'",
+        Principal::Team(_) | Principal::Service(_) => return Ok(vec![]),
+    };
+    let rest = format!(
+        "WHERE w.id IN ({belongs}) AND ($2::uuid IS NULL OR w.id > $2) AND ($4::uuid IS NULL OR w.id = $4)
+         ORDER BY w.id LIMIT $3"
+    );
+    let only = only.map(|only| only.0);
+    view!(pool, WorkspaceView, fetch_all, WORKSPACE, rest, id_of(who), after, limit, only).map(bare)
+}
+
+/// The id of whoever has one; no two principals share one.
+fn id_of(who: Principal) -> Option<Uuid> {
+    Uuid::parse_str(&who.id()).ok()
 }
 
 /// Returns a page of the members.
-pub async fn members(
-    pool: &PgPool,
-    workspace: WorkspaceId,
-    after: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<MemberView>, sqlx::Error> {
+pub async fn members(tenant: &Tenant, after: Option<Uuid>, limit: i64) -> Result<Vec<MemberView>, sqlx::Error> {
     let rest = "WHERE m.workspace_id = $1 AND ($2::uuid IS NULL OR m.user_id > $2) ORDER BY m.user_id LIMIT $3";
-    view!(pool, MemberView, fetch_all, MEMBER, rest, workspace.0, after, limit).map(bare)
+    of!(tenant, MemberView, fetch_all, MEMBER, rest, tenant.workspace().0, after, limit).map(bare)
 }
 
 /// Returns one member.
-pub async fn member(pool: &PgPool, workspace: WorkspaceId, user: UserId) -> Result<Option<MemberView>, sqlx::Error> {
+pub async fn member(tenant: &Tenant, user: UserId) -> Result<Option<MemberView>, sqlx::Error> {
     let rest = "WHERE m.workspace_id = $1 AND m.user_id = $2";
-    Ok(view!(pool, MemberView, fetch_optional, MEMBER, rest, workspace.0, user.0)?.map(|Json(row)| row))
+    Ok(of!(tenant, MemberView, fetch_optional, MEMBER, rest, tenant.workspace().0, user.0)?.map(|Json(row)| row))
 }
 
 /// Counts the members who can review, other than one.
-pub async fn other_reviewers(pool: &PgPool, workspace: WorkspaceId, user: UserId) -> Result<i64, sqlx::Error> {
+pub async fn other_reviewers(tenant: &Tenant, who: Principal) -> Result<i64, sqlx::Error> {
+    let built_in = [Role::Guest, Role::Member, Role::Admin, Role::Owner].into_iter();
+    let review = built_in.filter(|role| role.permissions().contains(Permission::Review)).map(Role::name);
     sqlx::query_scalar(
-        "SELECT count(*) FROM workspace_members WHERE workspace_id = $1 AND user_id <> $2 AND role <> 'guest'",
+        "SELECT count(*) FROM workspace_members m WHERE m.workspace_id = $1 AND m.user_id IS DISTINCT FROM $2
+         AND (m.role = ANY ($3) OR EXISTS (
+             SELECT 1 FROM roles r WHERE r.workspace_id = $1 AND r.id::text = m.role AND r.permissions ? $4))",
     )
-    .bind(workspace.0)
-    .bind(user.0)
-    .fetch_one(pool)
+    .bind(tenant.workspace().0)
+    .bind(id_of(who))
+    .bind(review.collect::<Vec<_>>())
+    .bind(Permission::Review.name())
+    .fetch_one(&mut *tenant.open().await?)
     .await
 }
 
@@ -175,6 +124,10 @@ pub async fn other_reviewers(pool: &PgPool, workspace: WorkspaceId, user: UserId
 pub enum Listed {
     /// [`TeamView`]
     Teams,
+    /// [`RoleView`]
+    Roles,
+    /// [`GrantView`]
+    Grants,
     /// [`ProjectView`]
     Projects,
     /// [`AgentView`]
@@ -189,33 +142,77 @@ impl Listed {
     fn select(self) -> &'static str {
         match self {
             Self::Teams => "SELECT * FROM teams t",
+            Self::Roles => "SELECT * FROM roles t",
+            Self::Grants => "SELECT * FROM grants t",
             Self::Projects => "SELECT * FROM projects t",
             Self::Agents => AGENT,
             Self::Tasks => TASK,
             Self::Delegations => DELEGATION,
         }
     }
+
+    /// What grants can be on, of a row: nothing where a list of it has no rows that some see and some do not.
+    fn chain(self) -> Option<&'static str> {
+        match self {
+            Self::Projects => Some("t.id"),
+            Self::Tasks => Some("t.id, t.project_id"),
+            Self::Teams | Self::Roles | Self::Grants | Self::Agents | Self::Delegations => None,
+        }
+    }
 }
 
 /// Returns one row by id.
 pub async fn get<T: DeserializeOwned + Send + Unpin + 'static>(
-    pool: &PgPool,
+    tenant: &Tenant,
     what: Listed,
     id: Uuid,
 ) -> Result<Option<T>, sqlx::Error> {
-    Ok(view!(pool, T, fetch_optional, what.select(), "WHERE t.id = $1", id)?.map(|Json(row)| row))
+    Ok(of!(tenant, T, fetch_optional, what.select(), "WHERE t.id = $1", id)?.map(|Json(row)| row))
 }
 
 /// Returns a page of rows of a workspace, oldest first.
 pub async fn list<T: DeserializeOwned + Send + Unpin + 'static>(
-    pool: &PgPool,
+    tenant: &Tenant,
     what: Listed,
-    workspace: WorkspaceId,
+    sight: &Sight,
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<T>, sqlx::Error> {
-    let rest = "WHERE t.workspace_id = $1 AND ($2::uuid IS NULL OR t.id > $2) ORDER BY t.id LIMIT $3";
-    view!(pool, T, fetch_all, what.select(), rest, workspace.0, after, limit).map(bare)
+    let seen = what.chain().map_or_else(|| "true".into(), |chain| Sight::condition(4, chain));
+    let rest =
+        format!("WHERE t.workspace_id = $1 AND ($2::uuid IS NULL OR t.id > $2) AND {seen} ORDER BY t.id LIMIT $3");
+    let (all, denied, role, granted) = sight.parameters();
+    let workspace = tenant.workspace().0;
+    of!(tenant, T, fetch_all, what.select(), rest, workspace, after, limit, all, denied, role, granted).map(bare)
+}
+
+/// Returns the grant for a principal on a thing.
+pub async fn grant(
+    tenant: &Tenant,
+    subject: Subject,
+    principal: Principal,
+    effect: Effect,
+) -> Result<Option<GrantView>, sqlx::Error> {
+    let rest = "WHERE t.workspace_id = $1 AND t.principal = $2 AND t.subject = $3 AND t.effect = $4";
+    let (workspace, who, what) = (tenant.workspace().0, principal.to_string(), subject.to_string());
+    let (grants, effect) = (Listed::Grants.select(), effect.name());
+    let row = of!(tenant, GrantView, fetch_optional, grants, rest, workspace, who, what, effect)?;
+    Ok(row.map(|Json(row)| row))
+}
+
+/// Returns a page of the grants, of all or of one thing or principal.
+pub async fn grants(
+    tenant: &Tenant,
+    subject: Option<Subject>,
+    principal: Option<Principal>,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<GrantView>, sqlx::Error> {
+    let rest = "WHERE t.workspace_id = $1 AND ($2::text IS NULL OR t.subject = $2)
+        AND ($3::text IS NULL OR t.principal = $3) AND ($4::uuid IS NULL OR t.id > $4) ORDER BY t.id LIMIT $5";
+    let (subject, principal) = (subject.map(|what| what.to_string()), principal.map(|who| who.to_string()));
+    let (select, workspace) = (Listed::Grants.select(), tenant.workspace().0);
+    of!(tenant, GrantView, fetch_all, select, rest, workspace, subject, principal, after, limit).map(bare)
 }
 
 /// Which tasks of a project.
@@ -229,46 +226,69 @@ pub struct TaskFilter {
 
 /// Returns a page of a project's tasks, oldest first.
 pub async fn tasks(
-    pool: &PgPool,
+    tenant: &Tenant,
     project: ProjectId,
     filter: &TaskFilter,
+    sight: &Sight,
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<TaskView>, sqlx::Error> {
-    let rest = "WHERE t.project_id = $1 AND ($2::uuid IS NULL OR t.id > $2) AND ($3::text IS NULL OR t.status = $3)
-        AND ($4::text IS NULL OR t.assignee = $4) ORDER BY t.id LIMIT $5";
-    let assignee = filter.assignee.map(|who| who.to_string());
-    view!(pool, TaskView, fetch_all, TASK, rest, project.0, after, filter.status.as_deref(), assignee, limit).map(bare)
+    let rest = format!(
+        "WHERE t.project_id = $1 AND ($2::uuid IS NULL OR t.id > $2) AND ($3::text IS NULL OR t.status = $3)
+         AND ($4::text IS NULL OR t.assignee = $4) AND {} ORDER BY t.id LIMIT $5",
+        Sight::condition(6, "t.id, t.project_id")
+    );
+    let (status, assignee) = (filter.status.as_deref(), filter.assignee.map(|who| who.to_string()));
+    let (all, denied, role, granted) = sight.parameters();
+    of!(tenant, TaskView, fetch_all, TASK, rest, project.0, after, status, assignee, limit, all, denied, role, granted)
+        .map(bare)
 }
 
 /// Returns the tasks of a board, by rank, at most `limit`.
-pub async fn board(pool: &PgPool, project: ProjectId, limit: i64) -> Result<Vec<TaskView>, sqlx::Error> {
-    let rest = "WHERE t.project_id = $1 ORDER BY t.rank, t.id LIMIT $2";
-    view!(pool, TaskView, fetch_all, TASK, rest, project.0, limit).map(bare)
+pub async fn board(
+    tenant: &Tenant,
+    project: ProjectId,
+    sight: &Sight,
+    limit: i64,
+) -> Result<Vec<TaskView>, sqlx::Error> {
+    let seen = Sight::condition(3, "t.id, t.project_id");
+    let rest = format!("WHERE t.project_id = $1 AND {seen} ORDER BY t.rank, t.id LIMIT $2");
+    let (all, denied, role, granted) = sight.parameters();
+    of!(tenant, TaskView, fetch_all, TASK, rest, project.0, limit, all, denied, role, granted).map(bare)
 }
 
-/// Finds tasks by words in identifier, title and description; or by an exact identifier.
+/// Finds tasks by words in identifier, title and description; or by an exact identifier. Which they are is looked up
+/// with the index of words, which the database does not use behind row-level security; they are read behind it.
 pub async fn search_tasks(
     pool: &PgPool,
-    workspace: WorkspaceId,
+    tenant: &Tenant,
+    sight: &Sight,
     words: &str,
     limit: i64,
 ) -> Result<Vec<TaskView>, sqlx::Error> {
-    let rest = "WHERE t.workspace_id = $1 AND (upper(t.identifier) = upper($2)
-            OR to_tsvector('simple', t.identifier || ' ' || t.title || ' ' || t.description)
-                @@ websearch_to_tsquery('simple', $2))
-        ORDER BY upper(t.identifier) = upper($2) DESC, t.id DESC LIMIT $3";
-    view!(pool, TaskView, fetch_all, TASK, rest, workspace.0, words, limit).map(bare)
+    let sql = format!(
+        "SELECT t.id FROM tasks t WHERE t.workspace_id = $1 AND (upper(t.identifier) = upper($2)
+             OR to_tsvector('simple', t.identifier || ' ' || t.title || ' ' || t.description)
+                 @@ websearch_to_tsquery('simple', $2)) AND {}
+         ORDER BY upper(t.identifier) = upper($2) DESC, t.id DESC LIMIT $3",
+        Sight::condition(4, "t.id, t.project_id")
+    );
+    let (all, denied, role, granted) = sight.parameters();
+    let query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(tenant.workspace().0).bind(words).bind(limit);
+    let ids: Vec<Uuid> = query.bind(all).bind(denied).bind(role).bind(granted).fetch_all(pool).await?;
+    let rest = "WHERE t.id = ANY ($1) ORDER BY array_position($1, t.id)";
+    of!(tenant, TaskView, fetch_all, TASK, rest, ids).map(bare)
 }
 
 /// Returns the last rank of a project's board.
-pub async fn last_rank(pool: &PgPool, project: ProjectId) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar("SELECT max(rank) FROM tasks WHERE project_id = $1").bind(project.0).fetch_one(pool).await
+pub async fn last_rank(tenant: &Tenant, project: ProjectId) -> Result<Option<String>, sqlx::Error> {
+    let query = sqlx::query_scalar("SELECT max(rank) FROM tasks WHERE project_id = $1").bind(project.0);
+    query.fetch_one(&mut *tenant.open().await?).await
 }
 
 /// Returns the ranks of a card's neighbours in its project: the one before or after another card.
 pub async fn neighbour_rank(
-    pool: &PgPool,
+    tenant: &Tenant,
     of: TaskId,
     direction: Direction,
 ) -> Result<Option<(String, Option<String>)>, sqlx::Error> {
@@ -282,7 +302,7 @@ pub async fn neighbour_rank(
              FROM tasks a WHERE a.id = $1"
         }
     };
-    sqlx::query_as(sql).bind(of.0).fetch_optional(pool).await
+    sqlx::query_as(sql).bind(of.0).fetch_optional(&mut *tenant.open().await?).await
 }
 
 /// Towards which end of a column.
@@ -296,62 +316,24 @@ pub enum Direction {
 
 /// Returns the delegations of a task, oldest first.
 pub async fn delegations(
-    pool: &PgPool,
+    tenant: &Tenant,
     task: TaskId,
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<DelegationView>, sqlx::Error> {
     let rest = "WHERE t.task_id = $1 AND ($2::uuid IS NULL OR t.id > $2) ORDER BY t.id LIMIT $3";
-    view!(pool, DelegationView, fetch_all, DELEGATION, rest, task.0, after, limit).map(bare)
+    of!(tenant, DelegationView, fetch_all, DELEGATION, rest, task.0, after, limit).map(bare)
 }
 
 /// Returns what all attempts of a delegation produced.
-pub async fn artifacts(pool: &PgPool, delegation: DelegationId, limit: i64) -> Result<Vec<ArtifactView>, sqlx::Error> {
+pub async fn artifacts(
+    tenant: &Tenant,
+    delegation: DelegationId,
+    limit: i64,
+) -> Result<Vec<ArtifactView>, sqlx::Error> {
     let rest = "JOIN agent_sessions s ON s.id = t.attempt_id WHERE s.delegation_id = $1
         ORDER BY t.recorded_at, t.id LIMIT $2";
-    view!(pool, ArtifactView, fetch_all, "SELECT t.* FROM artifacts t", rest, delegation.0, limit).map(bare)
-}
-
-/// Returns a conversation.
-pub async fn conversation(pool: &PgPool, id: ConversationId) -> Result<Option<ConversationView>, sqlx::Error> {
-    Ok(view!(pool, ConversationView, fetch_optional, CONVERSATION, "WHERE t.id = $1", id.0)?.map(|Json(row)| row))
-}
-
-/// Returns a page of the conversations that a person may see.
-pub async fn conversations(
-    pool: &PgPool,
-    workspace: WorkspaceId,
-    user: UserId,
-    after: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<ConversationView>, sqlx::Error> {
-    let rest = "WHERE t.workspace_id = $1 AND ($3::uuid IS NULL OR t.id > $3) AND (t.type <> 'dm' OR EXISTS (
-            SELECT 1 FROM conversation_participants p WHERE p.conversation_id = t.id
-            AND p.participant = 'user:' || $2::text AND p.left_offset IS NULL))
-        ORDER BY t.id LIMIT $4";
-    view!(pool, ConversationView, fetch_all, CONVERSATION, rest, workspace.0, user.0, after, limit).map(bare)
-}
-
-/// Returns messages after a number, oldest first.
-pub async fn messages(
-    pool: &PgPool,
-    conversation: ConversationId,
-    after_seq: i64,
-    limit: i64,
-) -> Result<Vec<MessageView>, sqlx::Error> {
-    let rest = "WHERE t.conversation_id = $1 AND t.seq > $2 ORDER BY t.seq LIMIT $3";
-    view!(pool, MessageView, fetch_all, "SELECT * FROM messages t", rest, conversation.0, after_seq, limit).map(bare)
-}
-
-/// Returns one message of a conversation.
-pub async fn message(
-    pool: &PgPool,
-    conversation: ConversationId,
-    id: Uuid,
-) -> Result<Option<MessageView>, sqlx::Error> {
-    let rest = "WHERE t.conversation_id = $1 AND t.id = $2";
-    let row = view!(pool, MessageView, fetch_optional, "SELECT * FROM messages t", rest, conversation.0, id)?;
-    Ok(row.map(|Json(row)| row))
+    of!(tenant, ArtifactView, fetch_all, "SELECT t.* FROM artifacts t", rest, delegation.0, limit).map(bare)
 }
 
 /// Returns the workspaces that have work open: delegations that have not ended.

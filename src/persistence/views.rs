@@ -6,14 +6,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::{
+    access::Effect,
     agent::{AgentStatus, Availability, RuntimeKind},
     conversation::{ConversationKind, Part},
     failure::FailureClass,
     ids::*,
+    permission::Permissions,
     principal::Principal,
     run::InterruptKind,
     task::{DelegationStatus, Priority, Review, Route, TaskStatus, Verdict},
-    workspace::{Gate, Role},
+    workspace::{Gate, MemberRole},
 };
 
 macro_rules! views {
@@ -33,8 +35,8 @@ views! {
         name: String,
         /// Who made it.
         owner_id: UserId,
-        /// The caller's role in it.
-        role: Role,
+        /// The caller's role in it; absent for agents.
+        role: Option<MemberRole>,
         /// Rises with each change.
         version: u64,
         /// Since when.
@@ -48,8 +50,8 @@ views! {
         email: String,
         /// Their name.
         name: String,
-        /// What they may do.
-        role: Role,
+        /// Their role: what they may do.
+        role: MemberRole,
         /// Since when.
         joined_at: DateTime<Utc>,
     }
@@ -61,6 +63,32 @@ views! {
         name: String,
         /// Who is in it.
         members: Vec<Principal>,
+        /// Since when.
+        created_at: DateTime<Utc>,
+    }
+    /// A role that the workspace made.
+    RoleView {
+        /// Its id, which is also what a member's `role` says.
+        id: RoleId,
+        /// Its name.
+        name: String,
+        /// What its members may do.
+        permissions: Permissions,
+        /// Since when.
+        created_at: DateTime<Utc>,
+    }
+    /// What somebody may, or may not, do with one thing and with what is below it.
+    GrantView {
+        /// Its id.
+        id: GrantId,
+        /// The project, task or conversation.
+        subject: Subject,
+        /// Who; a team means its members.
+        principal: Principal,
+        /// Whether it gives or takes.
+        effect: Effect,
+        /// What.
+        permissions: Permissions,
         /// Since when.
         created_at: DateTime<Utc>,
     }

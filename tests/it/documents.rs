@@ -10,7 +10,7 @@ fn text(path: &str) -> String {
 /// Every event of the code, with the names of its fields, as the source declares them.
 fn events() -> Vec<(String, Vec<String>)> {
     let source =
-        text("src/domain/event/mod.rs") + &text("src/domain/event/task.rs") + &text("src/domain/event/webhook.rs");
+        ["mod", "task", "webhook", "workspace"].map(|file| text(&format!("src/domain/event/{file}.rs"))).concat();
     let declared = source.split("#[serde(rename = \"").skip(1).filter_map(|rest| {
         let (name, rest) = rest.split_once("\")]")?;
         let (_, rest) = rest.split_once('{')?;
@@ -49,6 +49,23 @@ fn no_event_is_documented_that_does_not_exist() {
 }
 
 #[test]
+fn the_table_of_roles_is_the_one_of_the_code() {
+    use link::domain::{
+        permission::{Permission, Permissions},
+        workspace::Role,
+    };
+    let page = text("docs/access.md");
+    let columns = [Role::Guest, Role::Member, Role::Admin, Role::Owner].map(Role::permissions);
+    let columns = [columns.as_slice(), &[Permissions::OF_AGENTS]].concat();
+    for permission in Role::Owner.permissions().iter() {
+        let has = |set: &Permissions| set.contains(permission) || permission == Permission::Enter;
+        let cells: String = columns.iter().map(|set| if has(set) { " yes |" } else { " |" }).collect();
+        let row = format!("| `{}` |{cells} ", permission.name());
+        assert!(page.contains(&row), "docs/access.md lacks the row {row}");
+    }
+}
+
+#[test]
 fn every_metric_is_documented() {
     let page = text("docs/operations.md");
     for (name, kind, meaning) in link::telemetry::METRICS {
@@ -73,9 +90,13 @@ fn every_setting_is_documented() {
 #[test]
 fn every_link_between_documents_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (document, base) in
-        [("README.md", ""), ("ARCHITECTURE.md", ""), ("docs/operations.md", "docs"), ("docs/events.md", "docs")]
-    {
+    for (document, base) in [
+        ("README.md", ""),
+        ("ARCHITECTURE.md", ""),
+        ("docs/operations.md", "docs"),
+        ("docs/events.md", "docs"),
+        ("docs/access.md", "docs"),
+    ] {
         let text = text(document);
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for target in targets.filter(|target| !target.starts_with("http") && !target.starts_with('#')) {

@@ -1,5 +1,8 @@
 //! The one integration-test binary.
 
+mod access_feed;
+mod access_matrix;
+mod access_wall;
 mod actors;
 mod auth;
 mod auth_keys;

@@ -284,9 +284,12 @@ export interface Done {
   ok: boolean;
 }
 
+/** Whether a grant gives or takes. */
+export type Effect = "allow" | "deny";
+
 /** A piece of the log. */
 export interface EventPage {
-  /** The events, oldest first; those of others' direct conversations are left out. */
+  /** The events, oldest first; those that the caller may not see are left out. */
   events: EventView[];
   /** The end of the log. */
   head: number;
@@ -316,11 +319,34 @@ export interface EventView {
   type: string;
 }
 
-/** Why an attempt went where it went. */
+/** Why one permission is there, or not. */
 export interface Explained {
+  because: Reason;
+  /** The grant that gives or takes it. */
+  grant_id: GrantId | null;
+  may: boolean;
+  permission: Permission;
+}
+
+/** Why an attempt went where it went. */
+export interface Explained2 {
   agent_id: AgentId;
   attempt_id: AttemptId;
   route: Route;
+}
+
+/** What somebody may do with a thing, and why. */
+export interface Explanation {
+  /** What they may do. */
+  may: Permissions;
+  principal: Principal;
+  /** Each permission with its reason. */
+  reasons: Explained[];
+  /** Their role in the workspace; absent for agents. */
+  role: MemberRole | null;
+  subject: Subject;
+  /** Whether they may know that it exists. */
+  visible: boolean;
 }
 
 /** The class of an attempt's failure; it decides what happens next. */
@@ -339,6 +365,30 @@ export interface FieldError {
 
 /** How one task depends on another. */
 export type Gate = "blocks" | "review_ready_ok" | "relates" | "duplicates";
+
+/** What somebody may, or may not, do with one thing. */
+export type GrantId = string;
+
+/** Which grant is gone. */
+export interface GrantRevoked {
+  grant_id: GrantId;
+}
+
+/** What somebody may, or may not, do with one thing and with what is below it. */
+export interface GrantView {
+  /** Since when. */
+  created_at: string;
+  /** Whether it gives or takes. */
+  effect: Effect;
+  /** Its id. */
+  id: GrantId;
+  /** What. */
+  permissions: Permissions;
+  /** Who; a team means its members. */
+  principal: Principal;
+  /** The project, task or conversation. */
+  subject: Subject;
+}
 
 export interface Instance {
   /** Secrets by name, as in `api_key` and `link_key`. Kept sealed and never shown. */
@@ -459,6 +509,9 @@ export interface LoggedIn {
   user: UserView;
 }
 
+/** `owner`, `admin`, `member`, `guest`, or the id of a custom role. */
+export type MemberRole = string;
+
 /** A member of a workspace. */
 export interface MemberView {
   /** Their address. */
@@ -467,8 +520,8 @@ export interface MemberView {
   joined_at: string;
   /** Their name. */
   name: string;
-  /** What they may do. */
-  role: Role;
+  /** Their role: what they may do. */
+  role: MemberRole;
   /** Who. */
   user_id: UserId;
 }
@@ -562,6 +615,12 @@ export interface PenguinView {
   url: string;
 }
 
+/** What an operation needs. */
+export type Permission = "public" | "signed" | "logged_in" | "enter" | "read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members" | "own";
+
+/** A set of permissions. */
+export type Permissions = ("read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members" | "own")[];
+
 /** Who acts or is meant, as `kind:id`. */
 export type Principal = string;
 
@@ -634,6 +693,9 @@ export interface ProjectView {
   workspace_id: WorkspaceId;
 }
 
+/** Why somebody may do something somewhere, or not. */
+export type Reason = "role" | "allowed" | "denied" | "unseen" | "not_given" | "out_of_scope";
+
 /** What became of attempts. */
 export interface Reconciliation {
   items: Attempt[];
@@ -672,8 +734,25 @@ export interface RevokedKey {
   id: KeyId;
 }
 
-/** What a member may do, in rising order. */
-export type Role = "guest" | "member" | "admin" | "owner";
+/** Which role is gone. */
+export interface RoleDeleted {
+  role_id: RoleId;
+}
+
+/** A role that a workspace made for itself. */
+export type RoleId = string;
+
+/** A role that the workspace made. */
+export interface RoleView {
+  /** Since when. */
+  created_at: string;
+  /** Its id, which is also what a member's `role` says. */
+  id: RoleId;
+  /** Its name. */
+  name: string;
+  /** What its members may do. */
+  permissions: Permissions;
+}
 
 /** Why an agent and an instance were chosen. */
 export interface Route {
@@ -685,7 +764,7 @@ export interface Route {
 
 /** Why the attempts of a delegation went where they went. */
 export interface Routes {
-  items: Explained[];
+  items: Explained2[];
 }
 
 /** How an agent is driven. */
@@ -824,8 +903,8 @@ export interface WorkspaceView {
   name: string;
   /** Who made it. */
   owner_id: UserId;
-  /** The caller's role in it. */
-  role: Role;
+  /** The caller's role in it; absent for agents. */
+  role: MemberRole | null;
   /** Rises with each change. */
   version: number;
 }
@@ -927,7 +1006,7 @@ export interface WorkspacesAddMemberInput {
   email?: string | null;
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
-  role: Role;
+  role: MemberRole;
   /** The person's id; or `email`. */
   user_id?: UserId | null;
   workspace_id: WorkspaceId;
@@ -943,7 +1022,7 @@ export interface WorkspacesListMembersInput {
 export interface WorkspacesUpdateMemberInput {
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
-  role: Role;
+  role: MemberRole;
   user_id: UserId;
   workspace_id: WorkspaceId;
 }
@@ -975,6 +1054,76 @@ export interface WorkspacesEventsInput {
   after?: number;
   /** Which page. */
   limit?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesCreateRoleInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  name: string;
+  permissions: Permissions;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesListRolesInput {
+  cursor?: string | null;
+  /** Which page. */
+  limit?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesUpdateRoleInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  name?: string | null;
+  permissions?: Permissions | null;
+  role_id: RoleId;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesDeleteRoleInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  role_id: RoleId;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesGrantInput {
+  effect: Effect;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** Of read, converse, work, delegate and review. Without read nothing else is left. */
+  permissions: Permissions;
+  /** `user:ID`, `agent:ID` or `team:ID`; a team means its members. */
+  principal: Principal;
+  /** `project:ID`, `task:ID` or `conversation:ID`. */
+  subject: Subject;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesListGrantsInput {
+  cursor?: string | null;
+  /** Which page. */
+  limit?: number | null;
+  /** Only those for this principal itself. */
+  principal?: Principal | null;
+  /** Only those on this thing itself. */
+  subject?: Subject | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesRevokeGrantInput {
+  grant_id: GrantId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesExplainAccessInput {
+  /** Who; the caller when absent. */
+  principal?: Principal | null;
+  /** The thing; the workspace itself when absent. */
+  subject?: Subject | null;
   workspace_id: WorkspaceId;
 }
 
@@ -1542,7 +1691,7 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
   projects: {
     /** Makes a project. Its key is made from the name when none is given. */
     create: Mutation<ProjectsCreateInput, ProjectView>;
-    /** Lists the projects of a workspace. */
+    /** Lists the projects of a workspace that the caller may see. */
     list: Query<ProjectsListInput, Page<ProjectView>>;
     /** Shows a project. */
     get: Query<ProjectsGetInput, ProjectView>;
@@ -1614,6 +1763,22 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     form_team: Mutation<WorkspacesFormTeamInput, TeamView>;
     /** Lists the teams. */
     list_teams: Query<WorkspacesListTeamsInput, Page<TeamView>>;
+    /** Makes a role of permissions that the caller has. */
+    create_role: Mutation<WorkspacesCreateRoleInput, RoleView>;
+    /** Lists the roles that the workspace made; owner, admin, member and guest are built in. */
+    list_roles: Query<WorkspacesListRolesInput, Page<RoleView>>;
+    /** Changes a role, for everyone who has it, at once. */
+    update_role: Mutation<WorkspacesUpdateRoleInput, RoleView>;
+    /** Takes a role away that no member has. */
+    delete_role: Mutation<WorkspacesDeleteRoleInput, RoleDeleted>;
+    /** Allows or denies somebody something with a project, a task or a conversation and all below; deny wins. */
+    grant: Mutation<WorkspacesGrantInput, GrantView>;
+    /** Lists the grants, of all or of one principal or thing. */
+    list_grants: Query<WorkspacesListGrantsInput, Page<GrantView>>;
+    /** Takes a grant away; what it allowed or denied ends with it. */
+    revoke_grant: Mutation<WorkspacesRevokeGrantInput, GrantRevoked>;
+    /** Says what somebody may do with a thing, and why; about others only to who manages access. */
+    explain_access: Query<WorkspacesExplainAccessInput, Explanation>;
     /** Every event after an offset, oldest first and each once; the tracked id is the event's offset. */
     events: Subscription<SubscribeInput, AsyncIterable<{ id: string; data: LiveEvent }>>;
   };

@@ -5,6 +5,7 @@
 
 mod task;
 mod webhook;
+mod workspace;
 
 use std::collections::BTreeSet;
 
@@ -18,7 +19,6 @@ use super::{
     ids::*,
     principal::Principal,
     text::{Label, Prose, Title},
-    workspace::Role,
 };
 
 /// One committed event with everything that is known about it.
@@ -50,6 +50,7 @@ pub struct Recorded {
 
 pub use task::TaskEvent;
 pub use webhook::WebhookEvent;
+pub use workspace::WorkspaceEvent;
 
 macro_rules! families {
     ($($family:ident: [$($noun:literal),+]),+ $(,)?) => {
@@ -109,65 +110,13 @@ macro_rules! paste_event {
     };
 }
 families! {
-    Workspace: ["workspace", "member", "team"],
+    Workspace: ["workspace", "member", "team", "role", "grant"],
     Project: ["project"],
     Task: ["task", "delegation", "attempt", "interrupt", "artifact"],
     Conversation: ["conversation"],
     Agent: ["agent", "instance"],
     Session: ["session"],
     Webhook: ["webhook"],
-}
-
-/// What happens to a workspace.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", content = "data")]
-pub enum WorkspaceEvent {
-    /// The workspace was made; its maker is the first owner.
-    #[serde(rename = "workspace:created")]
-    Created {
-        /// Its name.
-        name: Title,
-        /// Its maker.
-        owner: UserId,
-    },
-    /// The name changed.
-    #[serde(rename = "workspace:renamed")]
-    Renamed {
-        /// The new name.
-        name: Title,
-    },
-    /// A person joined.
-    #[serde(rename = "member:added")]
-    MemberAdded {
-        /// Who.
-        user: UserId,
-        /// As what.
-        role: Role,
-    },
-    /// A member's role changed.
-    #[serde(rename = "member:updated")]
-    MemberUpdated {
-        /// Who.
-        user: UserId,
-        /// As what from now on.
-        role: Role,
-    },
-    /// A member left or was removed.
-    #[serde(rename = "member:removed")]
-    MemberRemoved {
-        /// Who.
-        user: UserId,
-    },
-    /// People and agents form a team that work can be assigned to.
-    #[serde(rename = "team:formed")]
-    TeamFormed {
-        /// Which.
-        team: TeamId,
-        /// Its name.
-        name: Title,
-        /// Who is in it.
-        members: BTreeSet<Principal>,
-    },
 }
 
 /// What happens to a project.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::domain::{
+    access::Effect,
     agent::{AgentStatus, Availability, RuntimeKind},
     conversation::{ConversationKind, Part},
     event::{
@@ -12,12 +13,14 @@ use crate::domain::{
         WorkspaceEvent,
     },
     failure::FailureClass,
+    ids::Subject,
+    permission::{Permission, Permissions},
     principal::Principal,
     run::{InterruptKind, Usage},
     task::{Priority, QueueReason, Review, Reviewers, Route, TaskStatus, Verdict},
     text::{Label, Prose, Title, Words},
     webhook::{Description, Pattern},
-    workspace::{Gate, Role},
+    workspace::{Gate, MemberRole, Role},
 };
 
 fn id<T: From<Uuid>>(n: u128) -> T {
@@ -43,7 +46,22 @@ pub(crate) fn examples() -> Vec<Event> {
     all.push(Event::Session(SessionEvent::Bound { remote: notes }));
     all.push(Event::Session(SessionEvent::Followed { cursor: Value::Null }));
     all.extend(webhook().into_iter().map(Event::Webhook));
+    all.extend(access().into_iter().map(Event::Workspace));
     all
+}
+
+fn access() -> Vec<WorkspaceEvent> {
+    use WorkspaceEvent as E;
+    let (role, grant, principal, effect) = (id(70), id(71), Principal::Team(id(3)), Effect::Deny);
+    let permissions = Permissions::of(&[Permission::Read, Permission::ManageAgents]);
+    vec![
+        E::RoleCreated { role, name: Label::fitted("sous-chef"), permissions },
+        E::RoleUpdated { role, name: Label::fitted("chef"), permissions: Permissions::NONE },
+        E::MemberAdded { user: id(2), role: MemberRole::Custom(role) },
+        E::RoleDeleted { role },
+        E::GrantSet { grant, subject: Subject::Task(id(11)), principal, effect, permissions: Permission::Work.into() },
+        E::GrantRemoved { grant, subject: Subject::Task(id(11)), principal, effect },
+    ]
 }
 
 fn workspace() -> Vec<WorkspaceEvent> {
@@ -52,8 +70,8 @@ fn workspace() -> Vec<WorkspaceEvent> {
     vec![
         E::Created { name: title("Küche"), owner: id(1) },
         E::Renamed { name: title("Kitchen") },
-        E::MemberAdded { user: id(2), role: Role::Guest },
-        E::MemberUpdated { user: id(2), role: Role::Admin },
+        E::MemberAdded { user: id(2), role: Role::Guest.into() },
+        E::MemberUpdated { user: id(2), role: Role::Admin.into() },
         E::MemberRemoved { user: id(2) },
         E::TeamFormed { team: id(3), name: title("cooks"), members },
     ]

@@ -22,6 +22,8 @@ kinds! {
     Workspace WorkspaceEvent {
         Created = "workspace:created", Renamed = "workspace:renamed", MemberAdded = "member:added",
         MemberUpdated = "member:updated", MemberRemoved = "member:removed", TeamFormed = "team:formed",
+        RoleCreated = "role:created", RoleUpdated = "role:updated", RoleDeleted = "role:deleted",
+        GrantSet = "grant:set", GrantRemoved = "grant:removed",
     }
     Project ProjectEvent { Created = "project:created", Updated = "project:update", Archived = "project:archived" }
     Task TaskEvent {

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use crate::domain::{
+    access::Effect,
     conversation::ConversationKind,
     event::{ConversationEvent, Event, ProjectEvent, TaskEvent, WorkspaceEvent},
     ids::Subject,
+    permission::{Permission, Permissions},
     principal::Principal,
     workspace::Role,
 };
@@ -45,7 +47,38 @@ proptest! {
 
     #[test]
     fn there_is_always_an_owner(plan in plans(150)) {
-        play(&plan, |world| assert!(world.ledger.members.values().any(|role| *role == Role::Owner)));
+        play(&plan, |world| assert!(world.ledger.members.values().any(|role| *role == Role::Owner.into())));
+    }
+
+    #[test]
+    fn a_grant_is_about_something_and_somebody_that_exists_and_nobody_else_than_an_owner_changes_their_own(
+        plan in plans(150)
+    ) {
+        let world = play(&plan, |_| {});
+        let mut ledger = Ledger::default();
+        for entry in &world.log {
+            let owns = entry.by.user().and_then(|user| ledger.held(user)).unwrap_or_default();
+            match &entry.fact.event {
+                Event::Workspace(WorkspaceEvent::GrantSet { subject, principal, effect, permissions, .. }) => {
+                    prop_assert!(owns.contains(Permission::Own) || *principal != entry.by);
+                    prop_assert!(Permissions::of(&Permission::ON_THINGS).includes(*permissions));
+                    prop_assert!(*effect == Effect::Deny || permissions.contains(Permission::Read));
+                    let exists = match subject {
+                        Subject::Project(id) => ledger.projects.contains_key(id),
+                        Subject::Task(id) => ledger.tasks.contains_key(id),
+                        Subject::Conversation(id) => ledger.conversations.contains(id),
+                        _ => false,
+                    };
+                    prop_assert!(exists, "a grant on {subject}");
+                }
+                Event::Workspace(WorkspaceEvent::MemberRemoved { user }) => {
+                    let left = ledger.grants.values().any(|(_, who)| *who == Principal::User(*user));
+                    prop_assert!(!left, "grants outlive the member");
+                }
+                _ => {}
+            }
+            ledger.fold(entry);
+        }
     }
 
     #[test]
@@ -53,18 +86,23 @@ proptest! {
         let world = play(&plan, |_| {});
         let mut ledger = Ledger::default();
         for entry in &world.log {
-            let own = entry.by.user().and_then(|user| ledger.members.get(&user).copied());
-            let before = |user| ledger.members.get(user).copied();
-            let reached = match &entry.fact.event {
-                Event::Workspace(WorkspaceEvent::MemberAdded { role, .. }) => Some(*role),
-                Event::Workspace(WorkspaceEvent::MemberUpdated { user, role }) => before(user).max(Some(*role)),
-                Event::Workspace(WorkspaceEvent::MemberRemoved { user }) if entry.by != Principal::User(*user) => {
-                    before(user)
-                }
-                _ => None,
-            };
-            prop_assert!(own >= reached, "{own:?} reached {reached:?}");
+            let own = entry.by.user().and_then(|user| ledger.held(user)).unwrap_or_default();
+            let before = ledger.clone();
             ledger.fold(entry);
+            let held = |ledger: &Ledger, user| ledger.held(user).unwrap_or_default();
+            let role = |ledger: &Ledger, role| ledger.roles.get(role).copied().unwrap_or_default();
+            let Event::Workspace(event) = &entry.fact.event else { continue };
+            let reached = match event {
+                WorkspaceEvent::MemberRemoved { user } if entry.by == Principal::User(*user) => continue,
+                WorkspaceEvent::MemberAdded { user, .. }
+                | WorkspaceEvent::MemberUpdated { user, .. }
+                | WorkspaceEvent::MemberRemoved { user } => held(&before, *user).union(held(&ledger, *user)),
+                WorkspaceEvent::RoleCreated { role: id, .. }
+                | WorkspaceEvent::RoleUpdated { role: id, .. }
+                | WorkspaceEvent::RoleDeleted { role: id } => role(&before, id).union(role(&ledger, id)),
+                _ => continue,
+            };
+            prop_assert!(own.includes(reached), "{own:?} reached {reached:?}");
         }
     }
 

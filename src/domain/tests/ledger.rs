@@ -7,9 +7,10 @@ use crate::domain::{
     agent::{AgentStatus, Availability},
     event::{AgentEvent, ConversationEvent, Event, ProjectEvent, TaskEvent, WebhookEvent, WorkspaceEvent},
     ids::*,
+    permission::Permissions,
     principal::Principal,
     task::{Review, TaskStatus, Verdict},
-    workspace::{Gate, Role},
+    workspace::{Gate, MemberRole, Role},
 };
 
 use super::world::Entry;
@@ -92,7 +93,9 @@ pub(super) struct Staff {
 /// What happened so far, from the log alone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ledger {
-    pub members: BTreeMap<UserId, Role>,
+    pub members: BTreeMap<UserId, MemberRole>,
+    pub roles: BTreeMap<RoleId, Permissions>,
+    pub grants: BTreeMap<GrantId, (Subject, Principal)>,
     pub projects: BTreeMap<ProjectId, String>,
     pub tasks: BTreeMap<TaskId, Card>,
     pub delegations: BTreeMap<DelegationId, Mandate>,
@@ -127,16 +130,37 @@ impl Ledger {
         }
     }
 
+    /// What a member may do in the whole workspace.
+    pub fn held(&self, user: UserId) -> Option<Permissions> {
+        Some(match self.members.get(&user)? {
+            MemberRole::Built(role) => role.permissions(),
+            MemberRole::Custom(role) => self.roles.get(role).copied().unwrap_or_default(),
+        })
+    }
+
     fn fold_member(&mut self, event: &WorkspaceEvent) {
         match event {
             WorkspaceEvent::Created { owner, .. } => {
-                self.members.insert(*owner, Role::Owner);
+                self.members.insert(*owner, Role::Owner.into());
             }
             WorkspaceEvent::MemberAdded { user, role } | WorkspaceEvent::MemberUpdated { user, role } => {
                 self.members.insert(*user, *role);
             }
             WorkspaceEvent::MemberRemoved { user } => {
                 self.members.remove(user);
+            }
+            WorkspaceEvent::RoleCreated { role, permissions, .. }
+            | WorkspaceEvent::RoleUpdated { role, permissions, .. } => {
+                self.roles.insert(*role, *permissions);
+            }
+            WorkspaceEvent::RoleDeleted { role } => {
+                self.roles.remove(role);
+            }
+            WorkspaceEvent::GrantSet { grant, subject, principal, .. } => {
+                self.grants.insert(*grant, (*subject, *principal));
+            }
+            WorkspaceEvent::GrantRemoved { grant, .. } => {
+                self.grants.remove(grant);
             }
             WorkspaceEvent::Renamed { .. } | WorkspaceEvent::TeamFormed { .. } => {}
         }

@@ -16,6 +16,7 @@ mod laws_replay;
 mod laws_slots;
 mod ledger;
 mod plan;
+mod plan_people;
 mod plan_talk;
 mod plan_work;
 mod regressions;

@@ -43,13 +43,14 @@ pub(super) enum Kind {
     Agent,
     Probe,
     Member,
+    Access,
     Talk,
     Follow,
     Webhook,
 }
 
 /// How often each kind comes; what leads deep comes often.
-const WEIGHTS: [(u32, Kind); 25] = [
+const WEIGHTS: [(u32, Kind); 26] = [
     (4, Kind::CreateTask),
     (1, Kind::CreateProject),
     (1, Kind::ChangeProject),
@@ -72,6 +73,7 @@ const WEIGHTS: [(u32, Kind); 25] = [
     (3, Kind::Agent),
     (2, Kind::Probe),
     (3, Kind::Member),
+    (4, Kind::Access),
     (4, Kind::Talk),
     (1, Kind::Follow),
     (2, Kind::Webhook),
@@ -135,7 +137,7 @@ pub(super) fn founded() -> World {
     let create = WorkspaceCommand::Create { name: title("w"), owner: person(0) };
     world.run(ask(Command::Workspace(create))).expect("it is new");
     for (n, role) in [(1, Role::Admin), (2, Role::Member), (3, Role::Guest)] {
-        let add = WorkspaceCommand::AddMember { user: person(n), role };
+        let add = WorkspaceCommand::AddMember { user: person(n), role: role.into() };
         world.run(ask(Command::Workspace(add))).expect("an owner may");
     }
     let first = [Kind::CreateProject, Kind::CreateTask, Kind::CreateTask, Kind::CreateTask];
@@ -232,24 +234,8 @@ pub(super) fn ask(world: &World, kind: Kind, pick: &[usize; 3]) -> Option<Ask> {
         Kind::Pause | Kind::Resume | Kind::Reassign | Kind::Cancel => work::manage(world, kind, pick),
         Kind::Agent => agent(world, pick),
         Kind::Probe => probe(world, pick),
-        Kind::Member => {
-            let (user, roles) = (person(b), [Role::Guest, Role::Member, Role::Admin, Role::Owner]);
-            let role = choose(roles, c)?;
-            let team = || [Principal::User(user), Principal::User(person(c))].into();
-            let command = match a % 6 {
-                0 | 1 => WorkspaceCommand::AddMember { user, role },
-                2 | 3 => WorkspaceCommand::UpdateMember { user, role },
-                4 if b % 4 == 0 => WorkspaceCommand::Rename(title("new")),
-                4 if b % 4 == 1 => WorkspaceCommand::FormTeam {
-                    team: world.fresh().into(),
-                    name: title(format!("{c}")),
-                    members: team(),
-                },
-                _ => WorkspaceCommand::RemoveMember(user),
-            };
-            let by = Principal::User(person(a / 6));
-            Some(Ask { subject: Subject::Workspace(world.id), by, command: Command::Workspace(command) })
-        }
+        Kind::Member => super::plan_people::member(world, pick),
+        Kind::Access => super::plan_people::access(world, pick),
         Kind::Talk => super::plan_talk::talk(world, pick),
         Kind::Follow => super::plan_talk::follow(world, pick),
         Kind::Webhook => super::plan_talk::webhook(world, pick),

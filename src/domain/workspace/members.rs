@@ -1,14 +1,15 @@
 //! Members and roles.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Workspace;
+use super::{AccessCommand, Workspace};
 use crate::domain::{
     event::WorkspaceEvent,
-    ids::{Subject, TeamId, UserId, WorkspaceId},
+    ids::{RoleId, Subject, TeamId, UserId, WorkspaceId},
+    permission::Permissions,
     principal::Principal,
     rejection::Rejection,
     text::Title,
@@ -28,6 +29,81 @@ pub enum Role {
     Owner,
 }
 
+impl Role {
+    /// Returns its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+/// The role of a member: a built-in one, written by its name, or one that the workspace made, written by its id.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum MemberRole {
+    /// A built-in one.
+    Built(Role),
+    /// One that the workspace made.
+    Custom(RoleId),
+}
+
+impl From<Role> for MemberRole {
+    fn from(role: Role) -> Self {
+        Self::Built(role)
+    }
+}
+
+impl fmt::Display for MemberRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Built(role) => f.write_str(role.name()),
+            Self::Custom(id) => id.fmt(f),
+        }
+    }
+}
+
+/// The text names no role.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no role: write owner, admin, member, guest or the id of a custom role")]
+pub struct NoRole(String);
+
+impl FromStr for MemberRole {
+    type Err = NoRole;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let built_in = [Role::Guest, Role::Member, Role::Admin, Role::Owner];
+        match built_in.into_iter().find(|role| role.name() == text) {
+            Some(role) => Ok(Self::Built(role)),
+            None => text.parse().map(Self::Custom).map_err(|_| NoRole(text.chars().take(80).collect())),
+        }
+    }
+}
+impl Serialize for MemberRole {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+impl<'de> Deserialize<'de> for MemberRole {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+impl JsonSchema for MemberRole {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "MemberRole".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "`owner`, `admin`, `member`, `guest`, or the id of a custom role.",
+            "pattern": "^(owner|admin|member|guest|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$",
+            "examples": ["member"]
+        })
+    }
+}
+
 /// What can be asked of a workspace.
 #[derive(Clone, Debug)]
 pub enum WorkspaceCommand {
@@ -45,14 +121,14 @@ pub enum WorkspaceCommand {
         /// Who.
         user: UserId,
         /// As what.
-        role: Role,
+        role: MemberRole,
     },
     /// Change a role.
     UpdateMember {
         /// Whose.
         user: UserId,
         /// To what.
-        role: Role,
+        role: MemberRole,
     },
     /// Take a person out.
     RemoveMember(UserId),
@@ -65,6 +141,8 @@ pub enum WorkspaceCommand {
         /// Who is in it.
         members: BTreeSet<Principal>,
     },
+    /// Roles and grants.
+    Access(AccessCommand),
 }
 
 impl Workspace {
@@ -82,7 +160,8 @@ impl Workspace {
             (None, _) => Err(Rejection::NotFound("workspace")),
             (Some(_), C::Rename(name)) => Ok(vec![WorkspaceEvent::Renamed { name }]),
             (Some(_), C::AddMember { user, role }) => {
-                self.must_reach(by, role)?;
+                self.must_be_role(role)?;
+                self.must_reach(by, [role])?;
                 match self.role(user) {
                     Some(has) if has == role => Ok(vec![]),
                     Some(_) => Err(Rejection::Busy("they are a member already: change the role instead")),
@@ -91,11 +170,12 @@ impl Workspace {
             }
             (Some(_), C::UpdateMember { user, role }) => {
                 let before = self.role(user).ok_or(Rejection::NotFound("member"))?;
-                self.must_reach(by, before.max(role))?;
+                self.must_be_role(role)?;
+                self.must_reach(by, [before, role])?;
                 if before == role {
                     return Ok(vec![]);
                 }
-                if role != Role::Owner {
+                if role != Role::Owner.into() {
                     self.must_not_be_last_owner(user)?;
                 }
                 Ok(vec![WorkspaceEvent::MemberUpdated { user, role }])
@@ -103,16 +183,18 @@ impl Workspace {
             (Some(_), C::RemoveMember(user)) => {
                 let has = self.role(user).ok_or(Rejection::NotFound("member"))?;
                 if by != Principal::User(user) {
-                    self.must_reach(by, has)?;
+                    self.must_reach(by, [has])?;
                 }
                 self.must_not_be_last_owner(user)?;
-                Ok(vec![WorkspaceEvent::MemberRemoved { user }])
+                let gone = self.grants_of(Principal::User(user));
+                Ok(gone.chain([WorkspaceEvent::MemberRemoved { user }]).collect())
             }
+            (Some(_), C::Access(command)) => self.decide_access(by, command),
             (Some(_), C::FormTeam { team, .. }) if self.teams.contains_key(&team) => {
                 Err(Rejection::Busy("the team exists already"))
             }
             (Some(_), C::FormTeam { team, name, members }) => {
-                if self.teams.values().any(|taken| *taken == name) {
+                if self.teams.values().any(|taken| taken.name == name) {
                     return Err(Rejection::Taken { what: "the team's name", value: name.to_string() });
                 }
                 members.iter().try_for_each(|who| self.must_know(Some(who)))?;
@@ -121,17 +203,18 @@ impl Workspace {
         }
     }
 
-    /// Nobody gives, changes or takes a role above their own.
-    fn must_reach(&self, by: Principal, role: Role) -> Result<(), Rejection> {
-        match by.user().and_then(|user| self.role(user)) {
-            Some(own) if own >= role => Ok(()),
+    /// Nobody gives, changes or takes a role that holds more than their own.
+    fn must_reach<const N: usize>(&self, by: Principal, roles: [MemberRole; N]) -> Result<(), Rejection> {
+        let reached = roles.into_iter().fold(Permissions::NONE, |all, role| all.union(self.permissions(role)));
+        match self.held(by) {
+            Some(own) if own.includes(reached) => Ok(()),
             _ => Err(Rejection::Forbidden("nobody can give, change or take a role above their own")),
         }
     }
 
     fn must_not_be_last_owner(&self, user: UserId) -> Result<(), Rejection> {
-        let others = self.members.iter().any(|(id, role)| *id != user && *role == Role::Owner);
-        if self.role(user) == Some(Role::Owner) && !others {
+        let others = self.members.iter().any(|(id, role)| *id != user && *role == Role::Owner.into());
+        if self.is(user, Role::Owner) && !others {
             return Err(Rejection::Busy("the last owner cannot leave: make another member an owner first"));
         }
         Ok(())

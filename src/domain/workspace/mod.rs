@@ -5,6 +5,7 @@
 //! elsewhere, fills in numbers and adds what follows for others (`task:ready`, `agent:status`). All of it commits
 //! as one.
 
+mod access;
 mod graph;
 mod hooks;
 mod members;
@@ -15,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    access::Grant,
     conversation::ConversationKind,
     event::{AgentEvent, ConversationEvent, Event, ProjectEvent, TaskEvent, WorkspaceEvent},
     ids::*,
@@ -24,9 +26,11 @@ use super::{
     text::Title,
 };
 
+use access::CustomRole;
+pub use access::{AccessCommand, GRANTS_MAX, GRANTS_OF_ONE_MAX, ROLES_MAX};
 pub use graph::Gate;
 use graph::Graph;
-pub use members::{Role, WorkspaceCommand};
+pub use members::{MemberRole, NoRole, Role, WorkspaceCommand};
 pub use schedule::{Agenda, Dispatch, Runner, Running, Schedule};
 
 /// An event with its subject, before it has an offset.
@@ -53,12 +57,21 @@ pub struct Completed {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Workspace {
     id: Option<WorkspaceId>,
-    members: BTreeMap<UserId, Role>,
-    teams: BTreeMap<TeamId, Title>,
+    members: BTreeMap<UserId, MemberRole>,
+    teams: BTreeMap<TeamId, Team>,
+    roles: BTreeMap<RoleId, CustomRole>,
+    grants: BTreeMap<GrantId, Grant>,
     projects: BTreeMap<ProjectId, Numbering>,
     graph: Graph,
     conversations: BTreeMap<ConversationId, Room>,
     schedule: Schedule,
+}
+
+/// What the workspace knows of a team.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Team {
+    name: Title,
+    members: BTreeSet<Principal>,
 }
 
 /// What the workspace knows of a project.
@@ -117,7 +130,7 @@ impl Workspace {
     }
 
     /// Returns the role of a member.
-    pub fn role(&self, user: UserId) -> Option<Role> {
+    pub fn role(&self, user: UserId) -> Option<MemberRole> {
         self.members.get(&user).copied()
     }
 
@@ -301,7 +314,7 @@ impl Workspace {
         match event {
             WorkspaceEvent::Created { owner, .. } => {
                 self.id = Some(id);
-                self.members.insert(*owner, Role::Owner);
+                self.members.insert(*owner, Role::Owner.into());
             }
             WorkspaceEvent::Renamed { .. } => {}
             WorkspaceEvent::MemberAdded { user, role } | WorkspaceEvent::MemberUpdated { user, role } => {
@@ -310,9 +323,14 @@ impl Workspace {
             WorkspaceEvent::MemberRemoved { user } => {
                 self.members.remove(user);
             }
-            WorkspaceEvent::TeamFormed { team, name, .. } => {
-                self.teams.insert(*team, name.clone());
+            WorkspaceEvent::TeamFormed { team, name, members } => {
+                self.teams.insert(*team, Team { name: name.clone(), members: members.clone() });
             }
+            WorkspaceEvent::RoleCreated { .. }
+            | WorkspaceEvent::RoleUpdated { .. }
+            | WorkspaceEvent::RoleDeleted { .. }
+            | WorkspaceEvent::GrantSet { .. }
+            | WorkspaceEvent::GrantRemoved { .. } => self.apply_access(event),
         }
     }
 
@@ -343,14 +361,22 @@ impl Workspace {
                 let project = self.graph.project_of(*id).map(Subject::Project);
                 project.into_iter().chain(self.schedule.refs(event)).collect()
             }
-            (Subject::Conversation(id), Event::Conversation(_)) => self
-                .conversations
-                .get(id)
-                .into_iter()
-                .flat_map(|room| room.project.map(Subject::Project).into_iter().chain(room.task.map(Subject::Task)))
-                .collect(),
+            (Subject::Conversation(id), Event::Conversation(_)) => self.above(*id).collect(),
+            (Subject::Session(id), Event::Session(_)) => {
+                let task = self.schedule.task_of(*id);
+                let project = task.and_then(|task| self.graph.project_of(task)).map(Subject::Project);
+                task.map(Subject::Task).into_iter().chain(project).collect()
+            }
             _ => vec![],
         }
+    }
+
+    /// What a conversation belongs to: its project, its task and the task's project.
+    fn above(&self, id: ConversationId) -> impl Iterator<Item = Subject> {
+        let room = self.conversations.get(&id);
+        let task = room.and_then(|room| room.task);
+        let projects = [room.and_then(|room| room.project), task.and_then(|task| self.graph.project_of(task))];
+        projects.into_iter().flatten().map(Subject::Project).chain(task.map(Subject::Task))
     }
 
     fn audience(&self, subject: &Subject) -> Option<Vec<Principal>> {

@@ -186,6 +186,15 @@ impl Schedule {
         self.agents.contains_key(&id)
     }
 
+    /// Tells whether there is such an agent and it was not retired.
+    pub(super) fn works(&self, id: AgentId) -> bool {
+        self.agents.get(&id).is_some_and(|worker| worker.availability != Availability::Retired)
+    }
+
+    pub(super) fn task_of(&self, attempt: AttemptId) -> Option<TaskId> {
+        self.running.get(&attempt).map(|running| running.task)
+    }
+
     pub(super) fn name_in_use(&self, id: AgentId, name: &Title) -> bool {
         self.agents.iter().any(|(other, worker)| *other != id && worker.name == *name)
     }

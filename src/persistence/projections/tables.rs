@@ -33,6 +33,9 @@ tables! {
     WORKSPACES = "workspaces" ("id") ["name", "owner_id", "settings", "version", "created_at"] of "id";
     MEMBERS = "workspace_members" ("workspace_id", "user_id") ["role", "joined_at"] of "workspace_id";
     TEAMS = "teams" ("id") ["workspace_id", "name", "members", "created_at"] of "workspace_id";
+    ROLES = "roles" ("id") ["workspace_id", "name", "permissions", "created_at"] of "workspace_id";
+    GRANTS = "grants" ("id") ["workspace_id", "subject", "principal", "effect", "permissions", "created_at"]
+        of "workspace_id";
     PROJECTS = "projects" ("id") ["workspace_id", "name", "key", "description", "status", "created_by", "version",
         "created_at", "updated_at"] of "workspace_id";
     TASKS = "tasks" ("id") ["workspace_id", "project_id", "number", "identifier", "title", "description", "status",

@@ -9,7 +9,7 @@ use crate::domain::{
 
 use super::{
     rows::Changes,
-    tables::{CONVERSATIONS, MEMBERS, MESSAGES, PARTICIPANTS, TEAMS, WORKSPACES},
+    tables::{CONVERSATIONS, GRANTS, MEMBERS, MESSAGES, PARTICIPANTS, ROLES, TEAMS, WORKSPACES},
 };
 
 pub(super) fn workspace(changes: &mut Changes, recorded: &Recorded, event: &WorkspaceEvent) {
@@ -39,6 +39,21 @@ pub(super) fn workspace(changes: &mut Changes, recorded: &Recorded, event: &Work
         WorkspaceEvent::TeamFormed { team, name, members } => {
             changes.insert(&TEAMS, json!({"id": team, "name": name, "members": members, "created_at": at}));
         }
+        WorkspaceEvent::RoleCreated { role, name, permissions } => {
+            changes.insert(&ROLES, json!({"id": role, "name": name, "permissions": permissions, "created_at": at}));
+        }
+        WorkspaceEvent::RoleUpdated { role, name, permissions } => {
+            changes.update(&ROLES, json!({"id": role, "name": name, "permissions": permissions}));
+        }
+        WorkspaceEvent::RoleDeleted { role } => changes.delete(&ROLES, json!({"id": role})),
+        WorkspaceEvent::GrantSet { grant, subject, principal, effect, permissions } => changes.insert(
+            &GRANTS,
+            json!({
+                "id": grant, "subject": subject, "principal": principal, "effect": effect,
+                "permissions": permissions, "created_at": at,
+            }),
+        ),
+        WorkspaceEvent::GrantRemoved { grant, .. } => changes.delete(&GRANTS, json!({"id": grant})),
     }
 }
 

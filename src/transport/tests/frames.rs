@@ -98,7 +98,8 @@ fn what_many_hear_is_written_once_in_each_encoding() {
     let event = ServerFrame::Event(Committed::new(uuid::Uuid::from_u128(7).into(), event).into());
     let (workspace, encoded) = (uuid::Uuid::from_u128(7).into(), Encoded::default());
     let topic = Subject::Workspace(workspace);
-    let signal = Signal { workspace, topic, kind: "user:presence", data: json!({}), audience: None, encoded };
+    let signal =
+        Signal { workspace, topic, refs: vec![], kind: "user:presence", data: json!({}), audience: None, encoded };
     for frame in [event, ServerFrame::Signal(signal.into())] {
         for encoding in [Encoding::Json, Encoding::MessagePack] {
             assert_eq!(frame.encode(encoding).as_ptr(), frame.clone().encode(encoding).as_ptr());

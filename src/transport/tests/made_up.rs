@@ -112,7 +112,7 @@ fn committed() -> impl Strategy<Value = Arc<Committed>> {
 fn signal() -> impl Strategy<Value = Arc<Signal>> {
     let kind = select(vec!["task:output", "user:presence", "user:typing"]);
     (id(), subject(), kind, value()).prop_map(|(workspace, topic, kind, data)| {
-        Arc::new(Signal { workspace, topic, kind, data, audience: None, encoded: Encoded::default() })
+        Arc::new(Signal { workspace, topic, refs: vec![], kind, data, audience: None, encoded: Encoded::default() })
     })
 }
 

@@ -67,8 +67,8 @@ impl Tail {
         let asked = json!({"workspace_id": wanted.workspace, "after": after, "limit": 1});
         let caller = who.caller(&doors.api, EVENTS, None, trace)?;
         doors.api.call(EVENTS, caller, asked).await?;
-        let principal = who.known(&doors.api)?.principal;
-        let started = ClientHandle::start(doors.api.services().context().clone(), principal).await;
+        let viewer = who.known(&doors.api)?.viewer();
+        let started = ClientHandle::start(doors.api.services().context().clone(), viewer).await;
         let (client, outbox) = started.map_err(|_| Problem::new(problem::UNAVAILABLE, "the node is stopping"))?;
         let answer = Some(client.subscribe(wanted).boxed());
         Ok(Self { doors, who, client, outbox, answer })

@@ -64,11 +64,11 @@ impl Session {
                 if !self.identity.reaches(workspace, Permission::Converse) => {}
             ClientFrame::Presence { workspace, status } => {
                 let (topic, data) = (Subject::Workspace(workspace), json!({"status": status}));
-                self.doors.api.signal(self.identity.principal, workspace, topic, "user:presence", data).await;
+                self.doors.api.signal(&self.identity, workspace, topic, "user:presence", data).await;
             }
             ClientFrame::Typing { workspace, topic, on } => {
                 let data = json!({"on": on});
-                self.doors.api.signal(self.identity.principal, workspace, topic, "user:typing", data).await;
+                self.doors.api.signal(&self.identity, workspace, topic, "user:typing", data).await;
             }
         }
         Ok(())

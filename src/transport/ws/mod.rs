@@ -86,7 +86,7 @@ async fn greet(doors: &Doors, wire: &mut Wire, peer: Peer) -> Result<Session, Cl
     let context = doors.api.services().context().clone();
     let identity = identify(doors, &token).await?;
     let user = identity.principal.id();
-    let started = ClientHandle::start(context.clone(), identity.principal).await;
+    let started = ClientHandle::start(context.clone(), identity.viewer()).await;
     let (client, outbox) = started.map_err(|_| close(GOING_AWAY, "the node is stopping"))?;
     // From here on the session ends the client, also where the welcome does not get through.
     let session = Session::new(doors.clone(), peer, identity, client, outbox);

@@ -32,7 +32,15 @@ impl World {
         let words = json!({"parts": [{"type": "text", "text": "hello"}]});
         let message = id(&person.post(&format!("/conversations/{conversation}/messages"), words).await);
         let (webhook, delivery) = webhook(&person, &workspace).await;
+        let roles = format!("/workspaces/{workspace}/roles");
+        let role = id(&person.post(&roles, json!({"name": "Nobody", "permissions": []})).await);
+        let grants = format!("/workspaces/{workspace}/grants");
+        let (subject, principal) = (format!("task:{second}"), format!("user:{}", other.id));
+        let grant = json!({"subject": subject, "principal": principal, "effect": "allow", "permissions": ["review"]});
+        let grant = id(&person.post(&grants, grant).await);
         let things = [
+            ("role_id", role),
+            ("grant_id", grant),
             ("workspace_id", workspace),
             ("project_id", project),
             ("task_id", task),
@@ -70,6 +78,10 @@ impl World {
             "refresh_token" => json!("link_rt_none"),
             "name" | "title" => json!("A name"),
             "role" => json!("member"),
+            "permissions" => json!(["read"]),
+            "effect" => json!("allow"),
+            "subject" => json!(format!("project:{}", self.id("project_id"))),
+            "principal" => json!(format!("user:{}", self.id("user_id"))),
             "members" => json!([format!("user:{}", self.person.id)]),
             "to" => json!("backlog"),
             "q" => json!("write"),

@@ -1,0 +1,118 @@
+//! What happens to a workspace: its members, teams, roles and grants.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    access::Effect,
+    ids::*,
+    permission::Permissions,
+    principal::Principal,
+    text::{Label, Title},
+    workspace::MemberRole,
+};
+
+/// What happens to a workspace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub enum WorkspaceEvent {
+    /// The workspace was made; its maker is the first owner.
+    #[serde(rename = "workspace:created")]
+    Created {
+        /// Its name.
+        name: Title,
+        /// Its maker.
+        owner: UserId,
+    },
+    /// The name changed.
+    #[serde(rename = "workspace:renamed")]
+    Renamed {
+        /// The new name.
+        name: Title,
+    },
+    /// A person joined.
+    #[serde(rename = "member:added")]
+    MemberAdded {
+        /// Who.
+        user: UserId,
+        /// As what.
+        role: MemberRole,
+    },
+    /// A member's role changed.
+    #[serde(rename = "member:updated")]
+    MemberUpdated {
+        /// Who.
+        user: UserId,
+        /// As what from now on.
+        role: MemberRole,
+    },
+    /// A member left or was removed.
+    #[serde(rename = "member:removed")]
+    MemberRemoved {
+        /// Who.
+        user: UserId,
+    },
+    /// People and agents form a team that work can be assigned to.
+    #[serde(rename = "team:formed")]
+    TeamFormed {
+        /// Which.
+        team: TeamId,
+        /// Its name.
+        name: Title,
+        /// Who is in it.
+        members: BTreeSet<Principal>,
+    },
+    /// A role of the workspace's own exists.
+    #[serde(rename = "role:created")]
+    RoleCreated {
+        /// Which.
+        role: RoleId,
+        /// Its name.
+        name: Label,
+        /// What its members may do.
+        permissions: Permissions,
+    },
+    /// A role changed, for everyone who has it.
+    #[serde(rename = "role:updated")]
+    RoleUpdated {
+        /// Which.
+        role: RoleId,
+        /// Its name from now on.
+        name: Label,
+        /// What its members may do from now on.
+        permissions: Permissions,
+    },
+    /// A role that nobody had is gone.
+    #[serde(rename = "role:deleted")]
+    RoleDeleted {
+        /// Which.
+        role: RoleId,
+    },
+    /// Somebody may, or may not, do something with one thing and with what is below it.
+    #[serde(rename = "grant:set")]
+    GrantSet {
+        /// Which grant.
+        grant: GrantId,
+        /// The project, task or conversation.
+        subject: Subject,
+        /// Who; a team means its members.
+        principal: Principal,
+        /// Whether it gives or takes.
+        effect: Effect,
+        /// What.
+        permissions: Permissions,
+    },
+    /// A grant is no longer in force.
+    #[serde(rename = "grant:removed")]
+    GrantRemoved {
+        /// Which grant.
+        grant: GrantId,
+        /// What it was on.
+        subject: Subject,
+        /// Whom it was for.
+        principal: Principal,
+        /// Whether it gave or took.
+        effect: Effect,
+    },
+}

@@ -1,0 +1,74 @@
+//! Random commands about members, teams, roles and grants.
+
+use crate::domain::{
+    access::{Effect, Grant},
+    ids::Subject,
+    model::Command,
+    permission::{Permission, Permissions},
+    principal::Principal,
+    text::Label,
+    workspace::{AccessCommand, MemberRole, Role, WorkspaceCommand},
+};
+
+use super::{
+    plan::{choose, person, title},
+    world::{Ask, World},
+};
+
+fn ask(world: &World, by: usize, command: WorkspaceCommand) -> Option<Ask> {
+    let by = Principal::User(person(by));
+    Some(Ask { subject: Subject::Workspace(world.id), by, command: Command::Workspace(command) })
+}
+
+pub(super) fn member(world: &World, pick: &[usize; 3]) -> Option<Ask> {
+    let [a, b, c] = *pick;
+    let built_in = [Role::Guest, Role::Member, Role::Admin, Role::Owner].map(MemberRole::Built);
+    let custom = world.ledger.roles.keys().copied().map(MemberRole::Custom);
+    let (user, role) = (person(b), choose(built_in.into_iter().chain(custom), c)?);
+    let team = || [Principal::User(user), Principal::User(person(c))].into();
+    let command = match a % 6 {
+        0 | 1 => WorkspaceCommand::AddMember { user, role },
+        2 | 3 => WorkspaceCommand::UpdateMember { user, role },
+        4 if b % 4 == 0 => WorkspaceCommand::Rename(title("new")),
+        4 if b % 4 == 1 => {
+            WorkspaceCommand::FormTeam { team: world.fresh().into(), name: title(format!("{c}")), members: team() }
+        }
+        _ => WorkspaceCommand::RemoveMember(user),
+    };
+    ask(world, a / 6, command)
+}
+
+pub(super) fn access(world: &World, pick: &[usize; 3]) -> Option<Ask> {
+    let [a, b, c] = *pick;
+    let ledger = &world.ledger;
+    let name = || Label::fitted(&format!("role {}", c % 7));
+    let some = |from: &[Permission]| -> Permissions {
+        from.iter().copied().enumerate().filter(|(n, _)| (b >> n) & 1 == 1).map(|(_, permission)| permission).collect()
+    };
+    let role = choose(ledger.roles.keys().copied(), c);
+    let command = match a % 8 {
+        0 => {
+            let permissions = some(&Permission::IN_ROLES);
+            AccessCommand::CreateRole { role: world.fresh().into(), name: name(), permissions }
+        }
+        1 => {
+            let permissions = (b % 3 > 0).then(|| some(&Permission::IN_ROLES));
+            AccessCommand::UpdateRole { role: role?, name: (c % 2 == 0).then(name), permissions }
+        }
+        2 => AccessCommand::DeleteRole(role?),
+        3 => AccessCommand::RemoveGrant(choose(ledger.grants.keys().copied(), c)?),
+        _ => {
+            let things = ledger.projects.keys().map(|id| Subject::Project(*id));
+            let things = things.chain(ledger.tasks.keys().map(|id| Subject::Task(*id)));
+            let things = things.chain(ledger.conversations.iter().map(|id| Subject::Conversation(*id)));
+            AccessCommand::SetGrant(Grant {
+                id: world.fresh().into(),
+                subject: choose(things, c)?,
+                principal: Principal::User(person(b)),
+                effect: if c % 2 == 0 { Effect::Allow } else { Effect::Deny },
+                permissions: some(&Permission::ON_THINGS),
+            })
+        }
+    };
+    ask(world, a / 8, WorkspaceCommand::Access(command))
+}

@@ -1,0 +1,253 @@
+//! What the decision about a call rests on: which workspace an id belongs to, what the caller is there, and which
+//! grants concern the two. One statement, since it stands before every call.
+
+use sqlx::{AssertSqlSafe, PgPool, Row, postgres::PgRow, types::Json};
+use uuid::Uuid;
+
+use crate::domain::{
+    access::{Decision, Effect, Grant, Place, Rights, Standing, Viewer, decide},
+    ids::{NoSubject, Subject, WorkspaceId},
+    permission::{Permission, Permissions},
+    principal::Principal,
+    workspace::{MemberRole, NoRole},
+};
+
+use super::tenant::Tenant;
+
+/// What an id in a request is of; from it follows the workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// A workspace.
+    Workspace,
+    /// A project.
+    Project,
+    /// A task.
+    Task,
+    /// A delegation.
+    Delegation,
+    /// An agent.
+    Agent,
+    /// An instance of an agent.
+    Instance,
+    /// A webhook.
+    Webhook,
+    /// A conversation.
+    Conversation,
+}
+
+impl Scope {
+    /// Returns what a subject is, where it can be asked for.
+    pub fn of(subject: Subject) -> Option<Self> {
+        match subject {
+            Subject::Workspace(_) => Some(Self::Workspace),
+            Subject::Project(_) => Some(Self::Project),
+            Subject::Task(_) => Some(Self::Task),
+            Subject::Conversation(_) => Some(Self::Conversation),
+            Subject::Agent(_) => Some(Self::Agent),
+            Subject::Session(_) | Subject::Webhook(_) => None,
+        }
+    }
+
+    /// The workspace of a thing, and what grants can be on: itself and what it belongs to.
+    fn place(self) -> &'static str {
+        match self {
+            Self::Workspace => "SELECT $1::uuid AS workspace_id, ARRAY[]::text[] AS chain",
+            Self::Agent => "SELECT t.workspace_id, ARRAY[]::text[] AS chain FROM agents t WHERE t.id = $1",
+            Self::Webhook => "SELECT t.workspace_id, ARRAY[]::text[] AS chain FROM webhooks t WHERE t.id = $1",
+            Self::Instance => "SELECT t.workspace_id, ARRAY[]::text[] AS chain FROM agent_instances t WHERE t.id = $1",
+            Self::Project => {
+                "SELECT t.workspace_id, ARRAY['project:' || t.id] AS chain FROM projects t WHERE t.id = $1"
+            }
+            Self::Task => {
+                "SELECT t.workspace_id, ARRAY['task:' || t.id, 'project:' || t.project_id] AS chain
+                 FROM tasks t WHERE t.id = $1"
+            }
+            Self::Delegation => {
+                "SELECT t.workspace_id, ARRAY['task:' || t.id, 'project:' || t.project_id] AS chain
+                 FROM agent_assignments d JOIN tasks t ON t.id = d.task_id WHERE d.id = $1"
+            }
+            // A direct conversation is found by its participants only.
+            Self::Conversation => {
+                "SELECT t.workspace_id, array_remove(ARRAY['conversation:' || t.id, 'task:' || t.task_id,
+                     'project:' || t.project_id, 'project:' || k.project_id], NULL) AS chain
+                 FROM conversations t LEFT JOIN tasks k ON k.id = t.task_id
+                 WHERE t.id = $1 AND (t.type <> 'dm' OR EXISTS (
+                     SELECT 1 FROM conversation_participants p
+                     WHERE p.conversation_id = t.id AND p.participant = $2 AND p.left_offset IS NULL))"
+            }
+        }
+    }
+}
+
+/// Which kind of principal has what standing.
+fn standing(who: Principal) -> Option<(&'static str, Uuid)> {
+    match who {
+        Principal::User(id) => Some((
+            "SELECT p.*, m.role, r.permissions
+             FROM place p JOIN workspace_members m ON m.workspace_id = p.workspace_id AND m.user_id = $3
+             LEFT JOIN roles r ON r.id = CASE WHEN length(m.role) = 36 THEN m.role::uuid END",
+            id.0,
+        )),
+        Principal::Agent(id) => Some((
+            "SELECT p.*, NULL::text AS role, NULL::jsonb AS permissions
+             FROM place p JOIN agents a ON a.workspace_id = p.workspace_id
+             WHERE a.id = $3 AND a.availability <> 'retired'",
+            id.0,
+        )),
+        Principal::Team(_) | Principal::Service(_) => None,
+    }
+}
+
+/// What was found of a place and of who wants to go there.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// Who asks.
+    pub viewer: Viewer,
+    /// Their role, if they have one.
+    pub role: Option<MemberRole>,
+    /// What they are.
+    pub standing: Standing,
+    /// The thing and what it belongs to.
+    pub chain: Vec<Subject>,
+    /// The grants that concern both.
+    pub grants: Vec<Grant>,
+    /// Whether there may be things in the workspace that they see not, or only they see: lists have to look.
+    pub partial: bool,
+    scope: Scope,
+}
+
+impl Access {
+    /// Returns where the caller wants to go.
+    pub fn place(&self) -> Place<'_> {
+        match self.scope {
+            Scope::Workspace => Place::Workspace,
+            _ => Place::Thing(&self.grants),
+        }
+    }
+
+    /// Decides.
+    pub fn decision(&self) -> Decision {
+        decide(self.standing, self.place())
+    }
+}
+
+/// Finds the workspace of an id and what the caller is in it; nothing when either is missing, so that a stranger
+/// cannot tell which.
+pub async fn access(pool: &PgPool, scope: Scope, id: Uuid, viewer: Viewer) -> Result<Option<Access>, sqlx::Error> {
+    find(pool, scope, id, viewer, false).await
+}
+
+/// Finds everything that decides what somebody may do in a workspace; nothing when they do not belong to it.
+pub async fn rights(pool: &PgPool, workspace: WorkspaceId, viewer: Viewer) -> Result<Option<Rights>, sqlx::Error> {
+    let found = find(pool, Scope::Workspace, workspace.0, viewer, true).await?;
+    Ok(found.map(|Access { standing, grants, .. }| Rights { who: viewer.principal, standing, grants }))
+}
+
+/// Returns a thing and what it belongs to, as somebody may know it; nothing where it does not exist.
+pub async fn chain(tenant: &Tenant, scope: Scope, id: Uuid, who: Principal) -> Result<Vec<Subject>, sqlx::Error> {
+    let sql = format!("SELECT p.chain FROM ({}) p WHERE $2::text IS NOT NULL", scope.place());
+    let query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(id).bind(who.to_string());
+    let texts: Option<Vec<String>> = query.fetch_optional(&mut *tenant.open().await?).await?;
+    subjects(&texts.unwrap_or_default())
+}
+
+fn subjects(texts: &[String]) -> Result<Vec<Subject>, sqlx::Error> {
+    texts.iter().map(|text| text.parse().map_err(|error: NoSubject| sqlx::Error::Decode(error.into()))).collect()
+}
+
+async fn find(pool: &PgPool, scope: Scope, id: Uuid, viewer: Viewer, all: bool) -> Result<Option<Access>, sqlx::Error> {
+    let Some((standing, who)) = standing(viewer.principal) else { return Ok(None) };
+    // Grants for teams are few; only where there are some it is asked who is in the team.
+    let sql = format!(
+        "WITH place AS ({place}), standing AS ({standing}), mine AS (
+             SELECT g.* FROM standing s JOIN grants g ON g.workspace_id = s.workspace_id AND g.principal = $2
+             UNION ALL
+             SELECT g.* FROM standing s
+             JOIN grants g ON g.workspace_id = s.workspace_id AND g.principal >= 'team:' AND g.principal < 'team;'
+             JOIN teams t ON t.workspace_id = s.workspace_id AND 'team:' || t.id = g.principal AND t.members ? $2
+         )
+         SELECT s.workspace_id, s.role, s.permissions, s.chain, EXISTS (SELECT 1 FROM mine) AS granted,
+             (SELECT coalesce(jsonb_agg(to_jsonb(g) ORDER BY g.id), '[]') FROM mine g
+                 WHERE $4 OR g.subject = ANY (s.chain)) AS grants
+         FROM standing s",
+        place = scope.place(),
+    );
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(viewer.principal.to_string()).bind(who).bind(all);
+    let row = query.fetch_optional(pool).await?;
+    let found = row.map(|row| read(&row, scope, viewer)).transpose()?;
+    Ok(found.filter(|access| viewer.may_enter(access.workspace)))
+}
+
+fn read(row: &PgRow, scope: Scope, viewer: Viewer) -> Result<Access, sqlx::Error> {
+    let role = row.try_get::<Option<String>, _>("role")?;
+    let role = role.map(|text| text.parse()).transpose().map_err(|error: NoRole| sqlx::Error::Decode(error.into()))?;
+    let custom = row.try_get::<Option<Json<Permissions>>, _>("permissions")?;
+    let given = match role {
+        Some(MemberRole::Built(role)) => role.permissions(),
+        Some(MemberRole::Custom(_)) => custom.map(|Json(set)| set).unwrap_or_default(),
+        None => Permissions::OF_AGENTS,
+    };
+    let standing = Standing { role: given, scopes: viewer.scopes };
+    let Json(grants) = row.try_get::<Json<Vec<Grant>>, _>("grants")?;
+    let plain = Rights { who: viewer.principal, standing, grants: vec![] }.are_plain();
+    Ok(Access {
+        workspace: WorkspaceId(row.try_get("workspace_id")?),
+        viewer,
+        role,
+        standing,
+        chain: subjects(&row.try_get::<Vec<String>, _>("chain")?)?,
+        grants,
+        partial: row.try_get::<bool, _>("granted")? || !plain,
+        scope,
+    })
+}
+
+/// Which things of a workspace a list may show: those that [`decide`] lets the caller read.
+#[derive(Clone, Debug, Default)]
+pub struct Sight {
+    all: bool,
+    denied: Vec<Uuid>,
+    role: bool,
+    granted: Vec<Uuid>,
+}
+
+impl Sight {
+    /// Everything: for callers whom nothing is denied and whose role reads.
+    pub fn all() -> Self {
+        Self { all: true, ..Self::default() }
+    }
+
+    /// What these rights let one read.
+    pub fn of(rights: &Rights) -> Self {
+        let Standing { role, scopes } = rights.standing;
+        let read = Permission::Read;
+        if !scopes.contains(read) {
+            return Self::default();
+        }
+        let of = |effect| {
+            let grants = rights.grants.iter().filter(move |grant| grant.effect == effect);
+            grants.filter(|grant| grant.permissions.contains(read)).map(|grant| grant.subject.id()).collect()
+        };
+        Self {
+            all: rights.are_plain(),
+            denied: of(Effect::Deny),
+            role: role.contains(read),
+            granted: of(Effect::Allow),
+        }
+    }
+
+    /// The condition on rows whose chain is these columns; it takes four parameters from the `first` on.
+    pub(super) fn condition(first: usize, chain: &str) -> String {
+        let [all, denied, role, granted] = [first, first + 1, first + 2, first + 3];
+        format!(
+            "(${all} OR (NOT coalesce(ARRAY[{chain}] && ${denied}::uuid[], false)
+                 AND (${role} OR ARRAY[{chain}] && ${granted}::uuid[])))"
+        )
+    }
+
+    pub(super) fn parameters(&self) -> (bool, &[Uuid], bool, &[Uuid]) {
+        (self.all, &self.denied, self.role, &self.granted)
+    }
+}
