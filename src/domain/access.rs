@@ -12,7 +12,7 @@ use super::{
     event::{AgentEvent, Event, Recorded, WorkspaceEvent},
     ids::{GrantId, Subject, WorkspaceId},
     permission::{Permission, Permissions},
-    principal::Principal,
+    principal::{Principal, Service},
 };
 
 /// Whether a grant gives or takes.
@@ -265,8 +265,13 @@ pub fn changes(event: &Event, who: Principal) -> bool {
             E::GrantSet { principal, .. } | E::GrantRemoved { principal, .. } => {
                 *principal == who || matches!(principal, Principal::Team(_))
             }
+            E::ServiceAdded { service, .. } | E::ServiceRemoved { service } => {
+                who == Principal::Service(Service::Account(*service))
+            }
             E::RoleUpdated { .. } | E::RoleDeleted { .. } | E::TeamFormed { .. } => true,
             E::Created { .. } | E::Renamed { .. } | E::RoleCreated { .. } => false,
+            // A key that is revoked ends with its credential, wherever it is in use.
+            E::KeyIssued { .. } | E::KeyRevoked { .. } => false,
         },
         Event::Agent(AgentEvent::Availability { .. }) => matches!(who, Principal::Agent(_)),
         _ => false,

@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{AgentId, TeamId, UserId};
+use super::ids::{AgentId, ServiceId, TeamId, UserId};
 
 /// Who acts or is meant, written `kind:id`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -17,11 +17,11 @@ pub enum Principal {
     Agent(AgentId),
     /// A group of people and agents.
     Team(TeamId),
-    /// A part of Link itself.
+    /// A program: a part of Link itself, or one that a workspace has let in.
     Service(Service),
 }
 
-/// A part of Link that acts on its own.
+/// A program that acts on its own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Service {
     /// Hands queued delegations to agents.
@@ -30,6 +30,15 @@ pub enum Service {
     Probe,
     /// Sends events to webhooks.
     Courier,
+    /// Another program, as a member of a workspace.
+    Account(ServiceId),
+}
+
+impl Service {
+    /// Tells whether it is a member of a workspace, and no part of Link.
+    pub fn is_account(self) -> bool {
+        matches!(self, Self::Account(_))
+    }
 }
 
 impl Principal {
@@ -57,13 +66,14 @@ impl fmt::Display for Principal {
             Self::Service(Service::Conductor) => f.write_str("service:conductor"),
             Self::Service(Service::Probe) => f.write_str("service:probe"),
             Self::Service(Service::Courier) => f.write_str("service:courier"),
+            Self::Service(Service::Account(id)) => write!(f, "service:{id}"),
         }
     }
 }
 
 /// The text is no `kind:id` of a known kind.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no principal: write user:ID, agent:ID or team:ID")]
+#[error("`{0}` is no principal: write user:ID, agent:ID, team:ID or service:ID")]
 pub struct NoPrincipal(String);
 
 impl FromStr for Principal {
@@ -78,6 +88,7 @@ impl FromStr for Principal {
             ("service", "conductor") => Self::Service(Service::Conductor),
             ("service", "probe") => Self::Service(Service::Probe),
             ("service", "courier") => Self::Service(Service::Courier),
+            ("service", id) => Self::Service(Service::Account(id.parse().map_err(|_| wrong())?)),
             _ => return Err(wrong()),
         })
     }
@@ -100,7 +111,7 @@ impl JsonSchema for Principal {
         schemars::json_schema!({
             "type": "string",
             "description": "Who acts or is meant, as `kind:id`.",
-            "pattern": "^((user|agent|team):[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|service:(conductor|probe|courier))$",
+            "pattern": "^((user|agent|team|service):[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|service:(conductor|probe|courier))$",
             "examples": ["user:0190f3c2-7b1e-7000-8000-000000000001"]
         })
     }

@@ -8,7 +8,7 @@ use crate::domain::{
     access::{Decision, Effect, Grant, Place, Rights, Standing, Viewer, decide},
     ids::{NoSubject, Subject, WorkspaceId},
     permission::{Permission, Permissions},
-    principal::Principal,
+    principal::{Principal, Service},
     workspace::{MemberRole, NoRole},
 };
 
@@ -92,6 +92,12 @@ fn standing(who: Principal) -> Option<(&'static str, Uuid)> {
             "SELECT p.*, NULL::text AS role, NULL::jsonb AS permissions
              FROM place p JOIN agents a ON a.workspace_id = p.workspace_id
              WHERE a.id = $3 AND a.availability <> 'retired'",
+            id.0,
+        )),
+        Principal::Service(Service::Account(id)) => Some((
+            "SELECT p.*, m.role, r.permissions
+             FROM place p JOIN workspace_services m ON m.workspace_id = p.workspace_id AND m.service_id = $3
+             LEFT JOIN roles r ON r.id = CASE WHEN length(m.role) = 36 THEN m.role::uuid END",
             id.0,
         )),
         Principal::Team(_) | Principal::Service(_) => None,

@@ -110,7 +110,7 @@ macro_rules! paste_event {
     };
 }
 families! {
-    Workspace: ["workspace", "member", "team", "role", "grant"],
+    Workspace: ["workspace", "member", "team", "role", "grant", "service", "key"],
     Project: ["project"],
     Task: ["task", "delegation", "attempt", "interrupt", "artifact"],
     Conversation: ["conversation"],

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     access::Effect,
     ids::*,
-    permission::Permissions,
+    permission::{Permission, Permissions},
     principal::Principal,
     text::{Label, Title},
     workspace::MemberRole,
@@ -114,5 +115,45 @@ pub enum WorkspaceEvent {
         principal: Principal,
         /// Whether it gave or took.
         effect: Effect,
+    },
+    /// A program joined.
+    #[serde(rename = "service:added")]
+    ServiceAdded {
+        /// Which.
+        service: ServiceId,
+        /// Its name.
+        name: Label,
+        /// As what.
+        role: MemberRole,
+    },
+    /// A program was removed.
+    #[serde(rename = "service:removed")]
+    ServiceRemoved {
+        /// Which.
+        service: ServiceId,
+    },
+    /// An agent or a service got an API key.
+    #[serde(rename = "key:issued")]
+    KeyIssued {
+        /// Which.
+        key: KeyId,
+        /// Whom it is bound to.
+        holder: Principal,
+        /// What it is for.
+        name: Title,
+        /// How it begins.
+        prefix: String,
+        /// What it is good for, of what its holder may.
+        scopes: BTreeSet<Permission>,
+        /// Until when.
+        expires_at: DateTime<Utc>,
+    },
+    /// An API key of an agent or a service is no longer good.
+    #[serde(rename = "key:revoked")]
+    KeyRevoked {
+        /// Which.
+        key: KeyId,
+        /// Whom it was bound to.
+        holder: Principal,
     },
 }

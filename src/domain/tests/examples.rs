@@ -15,7 +15,7 @@ use crate::domain::{
     failure::FailureClass,
     ids::Subject,
     permission::{Permission, Permissions},
-    principal::Principal,
+    principal::{Principal, Service},
     run::{InterruptKind, Usage},
     task::{Priority, QueueReason, Review, Reviewers, Route, TaskStatus, Verdict},
     text::{Label, Prose, Title, Words},
@@ -47,6 +47,7 @@ pub(crate) fn examples() -> Vec<Event> {
     all.push(Event::Session(SessionEvent::Followed { cursor: Value::Null }));
     all.extend(webhook().into_iter().map(Event::Webhook));
     all.extend(access().into_iter().map(Event::Workspace));
+    all.extend(services().into_iter().map(Event::Workspace));
     all
 }
 
@@ -61,6 +62,20 @@ fn access() -> Vec<WorkspaceEvent> {
         E::RoleDeleted { role },
         E::GrantSet { grant, subject: Subject::Task(id(11)), principal, effect, permissions: Permission::Work.into() },
         E::GrantRemoved { grant, subject: Subject::Task(id(11)), principal, effect },
+    ]
+}
+
+fn services() -> Vec<WorkspaceEvent> {
+    use WorkspaceEvent as E;
+    let (service, key) = (id(72), id(73));
+    let holder = Principal::Service(Service::Account(service));
+    let expires_at = DateTime::from_timestamp(1_800_000_000, 0).expect("it is in range");
+    let scopes = [Permission::Read, Permission::Work].into();
+    vec![
+        E::ServiceAdded { service, name: Label::fitted("build"), role: Role::Member.into() },
+        E::KeyIssued { key, holder, name: title("ci"), prefix: "link_sk_abcdefgh".into(), scopes, expires_at },
+        E::KeyRevoked { key, holder },
+        E::ServiceRemoved { service },
     ]
 }
 

@@ -24,6 +24,8 @@ kinds! {
         MemberUpdated = "member:updated", MemberRemoved = "member:removed", TeamFormed = "team:formed",
         RoleCreated = "role:created", RoleUpdated = "role:updated", RoleDeleted = "role:deleted",
         GrantSet = "grant:set", GrantRemoved = "grant:removed",
+        ServiceAdded = "service:added", ServiceRemoved = "service:removed", KeyIssued = "key:issued",
+        KeyRevoked = "key:revoked",
     }
     Project ProjectEvent { Created = "project:created", Updated = "project:update", Archived = "project:archived" }
     Task TaskEvent {

@@ -162,7 +162,12 @@ impl Ledger {
             WorkspaceEvent::GrantRemoved { grant, .. } => {
                 self.grants.remove(grant);
             }
-            WorkspaceEvent::Renamed { .. } | WorkspaceEvent::TeamFormed { .. } => {}
+            WorkspaceEvent::Renamed { .. }
+            | WorkspaceEvent::TeamFormed { .. }
+            | WorkspaceEvent::ServiceAdded { .. }
+            | WorkspaceEvent::ServiceRemoved { .. }
+            | WorkspaceEvent::KeyIssued { .. }
+            | WorkspaceEvent::KeyRevoked { .. } => {}
         }
     }
 

@@ -8,7 +8,7 @@ use crate::domain::{
     event::WorkspaceEvent,
     ids::{GrantId, RoleId, Subject, UserId},
     permission::{Permission, Permissions},
-    principal::Principal,
+    principal::{Principal, Service},
     rejection::Rejection,
     text::Label,
 };
@@ -87,7 +87,8 @@ impl Workspace {
             C::DeleteRole(role) => {
                 let known = self.roles.get(&role).ok_or(Rejection::NotFound("role"))?;
                 self.must_hold_for_role(by, known.permissions)?;
-                if self.members.values().any(|has| *has == MemberRole::Custom(role)) {
+                let services = self.services.values().map(|service| service.role);
+                if self.members.values().copied().chain(services).any(|has| has == MemberRole::Custom(role)) {
                     return Err(Rejection::Busy("members have this role: give them another one first"));
                 }
                 Ok(vec![WorkspaceEvent::RoleDeleted { role }])
@@ -120,7 +121,7 @@ impl Workspace {
             }
         }
         self.must_know(Some(&grant.principal))?;
-        if matches!(grant.principal, Principal::Service(_)) {
+        if matches!(grant.principal, Principal::Service(part) if !part.is_account()) {
             return invalid("principal", "a part of Link needs no grant");
         }
         if grant.permissions == Permissions::NONE
@@ -165,6 +166,7 @@ impl Workspace {
         let role = match who {
             Principal::User(user) => self.permissions(self.role(user)?),
             Principal::Agent(agent) => self.schedule.works(agent).then_some(Permissions::OF_AGENTS)?,
+            Principal::Service(Service::Account(service)) => self.permissions(self.services.get(&service)?.role),
             Principal::Team(_) | Principal::Service(_) => return None,
         };
         let concerns = |principal: &Principal| match principal {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AccessCommand, Workspace};
+use super::{AccessCommand, ServiceCommand, Workspace};
 use crate::domain::{
     event::WorkspaceEvent,
     ids::{RoleId, Subject, TeamId, UserId, WorkspaceId},
@@ -143,6 +143,8 @@ pub enum WorkspaceCommand {
     },
     /// Roles and grants.
     Access(AccessCommand),
+    /// Services and keys.
+    Services(ServiceCommand),
 }
 
 impl Workspace {
@@ -190,6 +192,7 @@ impl Workspace {
                 Ok(gone.chain([WorkspaceEvent::MemberRemoved { user }]).collect())
             }
             (Some(_), C::Access(command)) => self.decide_access(by, command),
+            (Some(_), C::Services(command)) => self.decide_service(by, command),
             (Some(_), C::FormTeam { team, .. }) if self.teams.contains_key(&team) => {
                 Err(Rejection::Busy("the team exists already"))
             }
@@ -204,7 +207,7 @@ impl Workspace {
     }
 
     /// Nobody gives, changes or takes a role that holds more than their own.
-    fn must_reach<const N: usize>(&self, by: Principal, roles: [MemberRole; N]) -> Result<(), Rejection> {
+    pub(super) fn must_reach<const N: usize>(&self, by: Principal, roles: [MemberRole; N]) -> Result<(), Rejection> {
         let reached = roles.into_iter().fold(Permissions::NONE, |all, role| all.union(self.permissions(role)));
         match self.held(by) {
             Some(own) if own.includes(reached) => Ok(()),

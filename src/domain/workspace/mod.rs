@@ -10,6 +10,7 @@ mod graph;
 mod hooks;
 mod members;
 mod schedule;
+mod services;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +21,7 @@ use super::{
     conversation::ConversationKind,
     event::{AgentEvent, ConversationEvent, Event, ProjectEvent, TaskEvent, WorkspaceEvent},
     ids::*,
-    principal::Principal,
+    principal::{Principal, Service},
     rejection::Rejection,
     task::{QueueReason, TaskStatus, escalated},
     text::Title,
@@ -32,6 +33,8 @@ pub use graph::Gate;
 use graph::Graph;
 pub use members::{MemberRole, NoRole, Role, WorkspaceCommand};
 pub use schedule::{Agenda, Dispatch, Runner, Running, Schedule};
+use services::Account;
+pub use services::{Issued, KEYS_OF_ONE_MAX, SERVICES_MAX, ServiceCommand};
 
 /// An event with its subject, before it has an offset.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +68,9 @@ pub struct Workspace {
     graph: Graph,
     conversations: BTreeMap<ConversationId, Room>,
     schedule: Schedule,
+    services: BTreeMap<ServiceId, Account>,
+    /// Keys of agents and services that were not revoked, and whose they are.
+    keys: BTreeMap<KeyId, Principal>,
 }
 
 /// What the workspace knows of a team.
@@ -220,6 +226,9 @@ impl Workspace {
 
     fn must_know(&self, who: Option<&Principal>) -> Result<(), Rejection> {
         let known = match who {
+            Some(Principal::Service(Service::Account(id))) => {
+                self.services.contains_key(id).then_some(()).ok_or("service")
+            }
             None | Some(Principal::Service(_)) => Ok(()),
             Some(Principal::User(id)) => self.members.contains_key(id).then_some(()).ok_or("member"),
             Some(Principal::Agent(id)) => self.schedule.knows(*id).then_some(()).ok_or("agent"),
@@ -331,6 +340,10 @@ impl Workspace {
             | WorkspaceEvent::RoleDeleted { .. }
             | WorkspaceEvent::GrantSet { .. }
             | WorkspaceEvent::GrantRemoved { .. } => self.apply_access(event),
+            WorkspaceEvent::ServiceAdded { .. }
+            | WorkspaceEvent::ServiceRemoved { .. }
+            | WorkspaceEvent::KeyIssued { .. }
+            | WorkspaceEvent::KeyRevoked { .. } => self.apply_service(event),
         }
     }
 

@@ -36,6 +36,7 @@ tables! {
     ROLES = "roles" ("id") ["workspace_id", "name", "permissions", "created_at"] of "workspace_id";
     GRANTS = "grants" ("id") ["workspace_id", "subject", "principal", "effect", "permissions", "created_at"]
         of "workspace_id";
+    SERVICES = "workspace_services" ("service_id") ["workspace_id", "name", "role", "added_at"] of "workspace_id";
     PROJECTS = "projects" ("id") ["workspace_id", "name", "key", "description", "status", "created_by", "version",
         "created_at", "updated_at"] of "workspace_id";
     TASKS = "tasks" ("id") ["workspace_id", "project_id", "number", "identifier", "title", "description", "status",

@@ -9,7 +9,7 @@ use crate::domain::{
 
 use super::{
     rows::Changes,
-    tables::{CONVERSATIONS, GRANTS, MEMBERS, MESSAGES, PARTICIPANTS, ROLES, TEAMS, WORKSPACES},
+    tables::{CONVERSATIONS, GRANTS, MEMBERS, MESSAGES, PARTICIPANTS, ROLES, SERVICES, TEAMS, WORKSPACES},
 };
 
 pub(super) fn workspace(changes: &mut Changes, recorded: &Recorded, event: &WorkspaceEvent) {
@@ -54,6 +54,12 @@ pub(super) fn workspace(changes: &mut Changes, recorded: &Recorded, event: &Work
             }),
         ),
         WorkspaceEvent::GrantRemoved { grant, .. } => changes.delete(&GRANTS, json!({"id": grant})),
+        WorkspaceEvent::ServiceAdded { service, name, role } => {
+            changes.insert(&SERVICES, json!({"service_id": service, "name": name, "role": role, "added_at": at}));
+        }
+        WorkspaceEvent::ServiceRemoved { service } => changes.delete(&SERVICES, json!({"service_id": service})),
+        // Keys are read where their hashes are.
+        WorkspaceEvent::KeyIssued { .. } | WorkspaceEvent::KeyRevoked { .. } => {}
     }
 }
 
