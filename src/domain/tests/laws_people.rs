@@ -10,7 +10,7 @@ use crate::domain::{
     event::{ConversationEvent, Event, ProjectEvent, TaskEvent, WorkspaceEvent},
     ids::Subject,
     permission::{Permission, Permissions},
-    principal::Principal,
+    principal::{Principal, Service},
     workspace::Role,
 };
 
@@ -48,6 +48,30 @@ proptest! {
     #[test]
     fn there_is_always_an_owner(plan in plans(150)) {
         play(&plan, |world| assert!(world.ledger.members.values().any(|role| *role == Role::Owner.into())));
+    }
+
+    #[test]
+    fn a_key_belongs_to_somebody_who_is_there_and_goes_with_them(plan in plans(150)) {
+        let world = play(&plan, |_| {});
+        let mut ledger = Ledger::default();
+        for entry in &world.log {
+            match &entry.fact.event {
+                Event::Workspace(WorkspaceEvent::KeyIssued { holder, .. }) => {
+                    let there = match holder {
+                        Principal::Agent(id) => ledger.agents.contains_key(id),
+                        Principal::Service(Service::Account(id)) => ledger.services.contains(id),
+                        _ => false,
+                    };
+                    prop_assert!(there, "a key for {holder}");
+                }
+                Event::Workspace(WorkspaceEvent::ServiceRemoved { service }) => {
+                    let who = Principal::Service(Service::Account(*service));
+                    prop_assert!(ledger.keys.values().all(|holder| *holder != who), "a key outlives its service");
+                }
+                _ => {}
+            }
+            ledger.fold(entry);
+        }
     }
 
     #[test]

@@ -96,6 +96,9 @@ pub(super) struct Ledger {
     pub members: BTreeMap<UserId, MemberRole>,
     pub roles: BTreeMap<RoleId, Permissions>,
     pub grants: BTreeMap<GrantId, (Subject, Principal)>,
+    pub services: BTreeSet<ServiceId>,
+    /// Keys of agents and services that are good, and whose they are.
+    pub keys: BTreeMap<KeyId, Principal>,
     pub projects: BTreeMap<ProjectId, String>,
     pub tasks: BTreeMap<TaskId, Card>,
     pub delegations: BTreeMap<DelegationId, Mandate>,
@@ -162,12 +165,19 @@ impl Ledger {
             WorkspaceEvent::GrantRemoved { grant, .. } => {
                 self.grants.remove(grant);
             }
-            WorkspaceEvent::Renamed { .. }
-            | WorkspaceEvent::TeamFormed { .. }
-            | WorkspaceEvent::ServiceAdded { .. }
-            | WorkspaceEvent::ServiceRemoved { .. }
-            | WorkspaceEvent::KeyIssued { .. }
-            | WorkspaceEvent::KeyRevoked { .. } => {}
+            WorkspaceEvent::ServiceAdded { service, .. } => {
+                self.services.insert(*service);
+            }
+            WorkspaceEvent::ServiceRemoved { service } => {
+                self.services.remove(service);
+            }
+            WorkspaceEvent::KeyIssued { key, holder, .. } => {
+                self.keys.insert(*key, *holder);
+            }
+            WorkspaceEvent::KeyRevoked { key, .. } => {
+                self.keys.remove(key);
+            }
+            WorkspaceEvent::Renamed { .. } | WorkspaceEvent::TeamFormed { .. } => {}
         }
     }
 

@@ -73,7 +73,7 @@ const WEIGHTS: [(u32, Kind); 26] = [
     (3, Kind::Agent),
     (2, Kind::Probe),
     (3, Kind::Member),
-    (4, Kind::Access),
+    (8, Kind::Access),
     (4, Kind::Talk),
     (1, Kind::Follow),
     (2, Kind::Webhook),

@@ -5,9 +5,9 @@ use crate::domain::{
     ids::Subject,
     model::Command,
     permission::{Permission, Permissions},
-    principal::Principal,
+    principal::{Principal, Service},
     text::Label,
-    workspace::{AccessCommand, MemberRole, Role, WorkspaceCommand},
+    workspace::{AccessCommand, Issued, MemberRole, Role, ServiceCommand, WorkspaceCommand},
 };
 
 use super::{
@@ -38,15 +38,46 @@ pub(super) fn member(world: &World, pick: &[usize; 3]) -> Option<Ask> {
     ask(world, a / 6, command)
 }
 
+fn services(world: &World, pick: &[usize; 3]) -> Option<Ask> {
+    let [a, b, c] = *pick;
+    let ledger = &world.ledger;
+    let roles = [Role::Guest, Role::Member, Role::Admin, Role::Owner].map(MemberRole::Built);
+    let service = || choose(ledger.services.iter().copied(), b);
+    let account = |service| Principal::Service(Service::Account(service));
+    let command = match a / 10 % 4 {
+        0 => {
+            let name = Label::fitted(&format!("service {}", c % 5));
+            ServiceCommand::Add { service: world.fresh().into(), name, role: choose(roles.into_iter(), b)? }
+        }
+        1 if c % 3 == 0 => ServiceCommand::Remove(service()?),
+        2 if c % 2 == 0 => ServiceCommand::RevokeKey(choose(ledger.keys.keys().copied(), c)?),
+        _ => {
+            let agents = ledger.agents.keys().map(|agent| Principal::Agent(*agent));
+            ServiceCommand::IssueKey(Issued {
+                key: world.fresh().into(),
+                holder: choose(agents.chain(service().map(account)), c)?,
+                name: title("key"),
+                prefix: "link_sk_".into(),
+                scopes: [Permission::Read].into(),
+                expires_at: world.now,
+            })
+        }
+    };
+    ask(world, a / 40, WorkspaceCommand::Services(command))
+}
+
 pub(super) fn access(world: &World, pick: &[usize; 3]) -> Option<Ask> {
     let [a, b, c] = *pick;
+    if a % 10 >= 8 {
+        return services(world, pick);
+    }
     let ledger = &world.ledger;
     let name = || Label::fitted(&format!("role {}", c % 7));
     let some = |from: &[Permission]| -> Permissions {
         from.iter().copied().enumerate().filter(|(n, _)| (b >> n) & 1 == 1).map(|(_, permission)| permission).collect()
     };
     let role = choose(ledger.roles.keys().copied(), c);
-    let command = match a % 8 {
+    let command = match a % 10 {
         0 => {
             let permissions = some(&Permission::IN_ROLES);
             AccessCommand::CreateRole { role: world.fresh().into(), name: name(), permissions }
@@ -70,5 +101,5 @@ pub(super) fn access(world: &World, pick: &[usize; 3]) -> Option<Ask> {
             })
         }
     };
-    ask(world, a / 8, WorkspaceCommand::Access(command))
+    ask(world, a / 10, WorkspaceCommand::Access(command))
 }

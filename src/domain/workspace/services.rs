@@ -168,7 +168,11 @@ mod tests {
         workspace
     }
 
-    fn run(workspace: &mut Workspace, by: Principal, command: WorkspaceCommand) -> Result<Vec<WorkspaceEvent>, Rejection> {
+    fn run(
+        workspace: &mut Workspace,
+        by: Principal,
+        command: WorkspaceCommand,
+    ) -> Result<Vec<WorkspaceEvent>, Rejection> {
         let events = workspace.decide(HOME, by, command)?;
         for event in &events {
             workspace.apply(0, &Subject::Workspace(HOME), &Event::Workspace(event.clone()));
