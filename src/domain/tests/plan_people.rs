@@ -49,7 +49,7 @@ fn services(world: &World, pick: &[usize; 3]) -> Option<Ask> {
             let name = Label::fitted(&format!("service {}", c % 5));
             ServiceCommand::Add { service: world.fresh().into(), name, role: choose(roles.into_iter(), b)? }
         }
-        1 if c % 3 == 0 => ServiceCommand::Remove(service()?),
+        1 => ServiceCommand::Remove(service()?),
         2 if c % 2 == 0 => ServiceCommand::RevokeKey(choose(ledger.keys.keys().copied(), c)?),
         _ => {
             let agents = ledger.agents.keys().map(|agent| Principal::Agent(*agent));
