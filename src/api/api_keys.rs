@@ -12,6 +12,7 @@ use crate::{
     domain::{
         ids::{KeyId, WorkspaceId},
         permission::Permission as P,
+        principal::Principal,
         text::Title,
     },
     persistence::{
@@ -23,7 +24,7 @@ use crate::{
 
 use super::{
     call::Call,
-    known_keys::{self, REMEMBERED},
+    known_keys::{self, Made, REMEMBERED},
     problem::{self, Problem},
     table::{Method, Operation},
     workspaces::{Limit, Page, page},
@@ -67,9 +68,11 @@ struct Create {
 
 /// An API key, without the key.
 #[derive(Serialize, JsonSchema)]
-struct KeyView {
-    id: KeyId,
+pub(super) struct KeyView {
+    pub id: KeyId,
     name: String,
+    /// Whom it is bound to.
+    holder: Principal,
     /// How the key begins.
     prefix: String,
     scopes: Vec<String>,
@@ -86,6 +89,7 @@ impl From<ApiKey> for KeyView {
         Self {
             id: key.id,
             name: key.name,
+            holder: key.holder,
             prefix: key.prefix,
             scopes: key.scopes,
             workspace_id: key.workspace,
@@ -99,7 +103,7 @@ impl From<ApiKey> for KeyView {
 
 /// A new API key.
 #[derive(Serialize, JsonSchema)]
-struct NewKey {
+pub(super) struct NewKey {
     #[serde(flatten)]
     view: KeyView,
     /// Send as `Authorization: Bearer …`. It cannot be shown again.
@@ -107,37 +111,72 @@ struct NewKey {
 }
 
 async fn create(call: Call, input: Create) -> Result<NewKey, Problem> {
-    let (holder, now) = (call.user()?, call.clock().now());
-    let special = |scope: &P| matches!(scope, P::Public | P::Signed | P::LoggedIn | P::Enter);
-    let scopes = input.scopes.unwrap_or_else(|| P::EVERY.into_iter().filter(|scope| !special(scope)).collect());
-    if scopes.iter().any(special) {
-        return Err(Problem::field("scopes", "must be permissions in a workspace"));
-    }
-    let expires_at = input.expires_at.unwrap_or(now + LIFE);
-    if expires_at <= now || expires_at > now + LIFE_MAX {
-        return Err(Problem::field("expires_at", "must be in the future, and at most a year away"));
-    }
     if let Some(workspace) = input.workspace_id {
         let found = queries::access(call.pool(), Scope::Workspace, workspace.0, call.identity()?.viewer()).await?;
         found.ok_or_else(|| Problem::not_found("workspace"))?;
     }
-    let made = known_keys::make().ok_or_else(|| Problem::new(problem::INTERNAL, "no key could be made"))?;
-    let key = ApiKey {
+    let holder = Principal::User(call.user()?);
+    let wanted = Wanted { name: input.name, scopes: input.scopes, expires_at: input.expires_at };
+    let draft = draft(&call, holder, input.workspace_id, wanted)?;
+    keep(&call, draft).await
+}
+
+/// What a new key shall be.
+pub(super) struct Wanted {
+    pub name: Title,
+    pub scopes: Option<BTreeSet<P>>,
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// A key that is not kept yet.
+pub(super) struct Draft {
+    pub stored: ApiKey,
+    pub name: Title,
+    pub scopes: BTreeSet<P>,
+    made: Made,
+}
+
+/// Makes a key for somebody.
+pub(super) fn draft(
+    call: &Call,
+    holder: Principal,
+    workspace: Option<WorkspaceId>,
+    wanted: Wanted,
+) -> Result<Draft, Problem> {
+    let now = call.clock().now();
+    let special = |scope: &P| matches!(scope, P::Public | P::Signed | P::LoggedIn | P::Enter);
+    let scopes = wanted.scopes.unwrap_or_else(|| P::EVERY.into_iter().filter(|scope| !special(scope)).collect());
+    if scopes.iter().any(special) {
+        return Err(Problem::field("scopes", "must be permissions in a workspace"));
+    }
+    let expires_at = wanted.expires_at.unwrap_or(now + LIFE);
+    if expires_at <= now || expires_at > now + LIFE_MAX {
+        return Err(Problem::field("expires_at", "must be in the future, and at most a year away"));
+    }
+    let made = known_keys::make(holder).ok_or_else(|| Problem::new(problem::INTERNAL, "no key could be made"))?;
+    let stored = ApiKey {
         id: call.clock().id(),
-        name: input.name.to_string(),
-        prefix: made.prefix,
+        name: wanted.name.to_string(),
+        prefix: made.prefix.clone(),
         holder,
+        created_by: call.user()?,
         scopes: scopes.iter().filter_map(name).collect(),
-        workspace: input.workspace_id,
+        workspace,
         created_at: now,
         expires_at,
         last_used_at: None,
         revoked_at: None,
     };
-    if !api_keys::add(call.pool(), &key, &made.hash, KEYS_MAX).await? {
+    Ok(Draft { stored, name: wanted.name, scopes, made })
+}
+
+/// Keeps a key's hash, and shows the key.
+pub(super) async fn keep(call: &Call, draft: Draft) -> Result<NewKey, Problem> {
+    let Draft { stored, made, .. } = draft;
+    if !api_keys::add(call.pool(), &stored, &made.hash, KEYS_MAX).await? {
         return Err(Problem::new(problem::BUSY, format!("there are {KEYS_MAX} keys already: revoke one first")));
     }
-    Ok(NewKey { view: key.into(), key: made.key })
+    Ok(NewKey { view: stored.into(), key: made.key })
 }
 
 fn name(scope: &P) -> Option<String> {
@@ -153,8 +192,18 @@ struct ListKeys {
 }
 
 async fn list(call: Call, input: ListKeys) -> Result<Page<KeyView>, Problem> {
-    let rows = input.limit.rows()?;
-    let keys = api_keys::of(call.pool(), call.user()?, input.cursor, rows + 1).await?;
+    listed(&call, Principal::User(call.user()?), input.limit, input.cursor).await
+}
+
+/// Returns a page of somebody's keys.
+pub(super) async fn listed(
+    call: &Call,
+    holder: Principal,
+    limit: Limit,
+    cursor: Option<Uuid>,
+) -> Result<Page<KeyView>, Problem> {
+    let rows = limit.rows()?;
+    let keys = api_keys::of(call.pool(), holder, cursor, rows + 1).await?;
     Ok(page(keys.into_iter().map(KeyView::from).collect(), rows, |key| key.id.0))
 }
 
@@ -166,17 +215,22 @@ struct RevokeKey {
 
 /// The key's id.
 #[derive(Serialize, JsonSchema)]
-struct RevokedKey {
-    id: KeyId,
+pub(super) struct RevokedKey {
+    pub id: KeyId,
 }
 
 async fn revoke(call: Call, input: RevokeKey) -> Result<RevokedKey, Problem> {
+    end(&call, Principal::User(call.user()?), input.key_id).await
+}
+
+/// Ends a key of somebody's on every node.
+pub(super) async fn end(call: &Call, holder: Principal, id: KeyId) -> Result<RevokedKey, Problem> {
     let now = call.clock().now();
     // Twice as long as any node remembers a key that it has looked up.
     let until = now + REMEMBERED * 2 + super::auth::CLOCKS_DIFFER;
-    if !api_keys::revoke(call.pool(), call.user()?, input.key_id, now, until).await? {
+    if !api_keys::revoke(call.pool(), holder, id, now, until).await? {
         return Err(Problem::not_found("key"));
     }
-    call.services.revocations.add([Revoked { id: input.key_id.0, until }], now);
-    Ok(RevokedKey { id: input.key_id })
+    call.services.revocations.add([Revoked { id: id.0, until }], now);
+    Ok(RevokedKey { id })
 }

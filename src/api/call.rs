@@ -159,7 +159,8 @@ impl Api {
             return Ok(None);
         }
         let identity = identity.ok_or_else(|| unauthenticated("a valid token is needed"))?;
-        if operation.permission == Permission::LoggedIn && !matches!(identity.credential, Credential::Login(_)) {
+        let by_login = operation.by_login || operation.permission == Permission::LoggedIn;
+        if by_login && !matches!(identity.credential, Credential::Login(_)) {
             return Err(Problem::new(problem::FORBIDDEN, "only a person who has logged in can do this, no API key"));
         }
         let Some((scope, field)) = operation.scope else {

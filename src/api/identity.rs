@@ -113,7 +113,7 @@ impl Api {
         let Some((key, proven_at)) = services.known_keys.find(&context.pool, key, now).await? else { return Ok(None) };
         let scopes = key.scopes.iter().filter_map(|scope| serde_json::from_value(scope.as_str().into()).ok());
         let identity = Identity {
-            principal: Principal::User(key.holder),
+            principal: key.holder,
             credential: Credential::Key(key.id),
             scopes: scopes.chain([Permission::Signed]).collect(),
             workspace: key.workspace,

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
 use crate::{
-    domain::ids::KeyId,
+    domain::{ids::KeyId, principal::Principal},
     persistence::api_keys::{self, ApiKey},
 };
 
@@ -24,14 +24,16 @@ const NOTED_EVERY: TimeDelta = TimeDelta::minutes(1);
 const KEYS_MAX: usize = 10_000;
 /// How long it may take to write down what was used.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// What the key of a person begins with.
-const PERSON: &str = "link_pk_";
+/// What a key begins with, by whom it is for.
+const BEGINNINGS: [&str; 3] = ["link_pk_", "link_ak_", "link_sk_"];
+/// Characters of a beginning.
+const BEGINNING: usize = 8;
 /// Characters of 256 bits in base 62.
 const SECRET: usize = 43;
 /// Characters of the 32 bits that check them.
 const CHECK: usize = 6;
 /// Characters of a key that are kept, so that people recognise it.
-const SHOWN: usize = PERSON.len() + 6;
+const SHOWN: usize = BEGINNING + 6;
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// A new key, and what is kept of it.
@@ -44,17 +46,24 @@ pub struct Made {
     pub hash: Vec<u8>,
 }
 
-/// Makes a key: `link_pk_`, 256 random bits, and a check by which scanners tell a key from other words.
-pub fn make() -> Option<Made> {
-    let mut key = PERSON.to_owned() + &base62(&tokens::random()?, SECRET);
+/// Makes a key: `link_pk_` for a person, `link_ak_` for an agent, `link_sk_` for a service; 256 random bits; and a check
+/// by which scanners tell a key from other words.
+pub fn make(holder: Principal) -> Option<Made> {
+    let [person, agent, service] = BEGINNINGS;
+    let beginning = match holder {
+        Principal::User(_) => person,
+        Principal::Agent(_) => agent,
+        Principal::Service(_) | Principal::Team(_) => service,
+    };
+    let mut key = beginning.to_owned() + &base62(&tokens::random()?, SECRET);
     key += &check(&key);
     Some(Made { prefix: key[..SHOWN].to_owned(), hash: sha256(key.as_bytes()), key })
 }
 
 /// Tells whether a text has the form of a key. What is said of it is no secret: anyone can make such a text.
 pub fn is_key(text: &str) -> bool {
-    text.starts_with(PERSON)
-        && text.len() == PERSON.len() + SECRET + CHECK
+    BEGINNINGS.iter().any(|beginning| text.starts_with(beginning))
+        && text.len() == BEGINNING + SECRET + CHECK
         && text.split_at_checked(text.len() - CHECK).is_some_and(|(key, end)| check(key) == end)
 }
 
@@ -142,14 +151,24 @@ impl KnownKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::principal::Service;
 
     #[test]
     fn a_key_is_recognised_by_its_form_and_any_other_letter_breaks_it() {
-        let made = make().unwrap();
+        let holders = [
+            Principal::User(uuid::Uuid::nil().into()),
+            Principal::Agent(uuid::Uuid::nil().into()),
+            Principal::Service(Service::Account(uuid::Uuid::nil().into())),
+        ];
+        for (holder, beginning) in holders.into_iter().zip(BEGINNINGS) {
+            let made = make(holder).unwrap();
+            assert!(is_key(&made.key) && made.key.starts_with(beginning));
+        }
+        let made = make(holders[0]).unwrap();
         assert!(is_key(&made.key) && made.key.starts_with(&made.prefix) && made.prefix.len() == SHOWN);
-        assert_ne!(made.key, make().unwrap().key);
+        assert_ne!(made.key, make(holders[0]).unwrap().key);
         let short = &made.key[..made.key.len() - 1];
-        for broken in [short, &format!("{short}~"), &format!("{}0", made.key), PERSON, "ü", ""] {
+        for broken in [short, &format!("{short}~"), &format!("{}0", made.key), BEGINNINGS[0], "ü", ""] {
             assert!(!is_key(broken), "{broken}");
         }
         assert_eq!(

@@ -21,6 +21,7 @@ pub mod problem;
 mod projects;
 mod rank;
 pub mod revocations;
+mod service_accounts;
 mod services;
 mod signals;
 pub mod signing;
@@ -41,6 +42,7 @@ pub fn table() -> Table {
     let routers = [
         auth::operations(),
         api_keys::operations(),
+        service_accounts::operations(),
         workspaces::operations(),
         access::operations(),
         projects::operations(),

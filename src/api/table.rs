@@ -68,6 +68,8 @@ pub struct Operation {
     pub scope: Option<(Scope, &'static str)>,
     /// Its answer holds a secret that is shown once: it is kept nowhere, not even for a repeated call.
     pub reveals: bool,
+    /// Only a person who has logged in may, whatever an API key of theirs is good for.
+    pub by_login: bool,
     /// What it does, for people.
     pub doc: &'static str,
     /// The shape of its input.
@@ -130,6 +132,7 @@ impl Operation {
             permission: Permission::ManageMembers,
             scope: None,
             reveals: false,
+            by_login: false,
             doc: "",
             input: |schemas| schemas.subschema_for::<I>(),
             output: |schemas| schemas.subschema_for::<O>(),
@@ -152,6 +155,12 @@ impl Operation {
     /// Says that its answer holds a secret.
     pub(super) fn reveals(mut self) -> Self {
         self.reveals = true;
+        self
+    }
+
+    /// Says that no API key will do.
+    pub(super) fn by_login(mut self) -> Self {
+        self.by_login = true;
         self
     }
 

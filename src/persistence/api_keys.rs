@@ -4,19 +4,24 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use crate::domain::ids::{KeyId, UserId, WorkspaceId};
+use crate::domain::{
+    ids::{KeyId, UserId, WorkspaceId},
+    principal::{NoPrincipal, Principal},
+};
 
 /// A key as stored.
 #[derive(Clone, Debug)]
 pub struct ApiKey {
     /// Its id.
     pub id: KeyId,
-    /// What its holder calls it.
+    /// What it is for.
     pub name: String,
     /// How it begins.
     pub prefix: String,
-    /// Whose.
-    pub holder: UserId,
+    /// Whom it is bound to: a person, an agent or a service.
+    pub holder: Principal,
+    /// Who made it.
+    pub created_by: UserId,
     /// What it is good for.
     pub scopes: Vec<String>,
     /// The only workspace that it is good for, if it is limited to one.
@@ -32,14 +37,16 @@ pub struct ApiKey {
 }
 
 const COLUMNS: &str =
-    "id, name, prefix, created_by, scopes, workspace_id, created_at, expires_at, last_used_at, revoked_at";
+    "id, name, prefix, holder, created_by, scopes, workspace_id, created_at, expires_at, last_used_at, revoked_at";
 
 fn key(row: &PgRow) -> Result<ApiKey, sqlx::Error> {
+    let holder: String = row.try_get("holder")?;
     Ok(ApiKey {
         id: row.try_get::<Uuid, _>("id")?.into(),
         name: row.try_get("name")?,
         prefix: row.try_get("prefix")?,
-        holder: row.try_get::<Uuid, _>("created_by")?.into(),
+        holder: holder.parse().map_err(|error: NoPrincipal| sqlx::Error::Decode(error.into()))?,
+        created_by: row.try_get::<Uuid, _>("created_by")?.into(),
         scopes: row.try_get("scopes")?,
         workspace: row.try_get::<Option<Uuid>, _>("workspace_id")?.map(WorkspaceId),
         created_at: row.try_get("created_at")?,
@@ -53,20 +60,20 @@ fn key(row: &PgRow) -> Result<ApiKey, sqlx::Error> {
 pub async fn add(pool: &PgPool, key: &ApiKey, hash: &[u8], most: i64) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
         "INSERT INTO api_keys (id, hash, prefix, name, holder, scopes, workspace_id, created_by, created_at, expires_at)
-         SELECT $1, $2, $3, $4, 'user:' || $5::text, $6, $7, $5, $8, $9
-         WHERE (SELECT count(*) FROM api_keys WHERE holder = 'user:' || $5::text AND revoked_at IS NULL
-                AND expires_at > $8) < $10",
+         SELECT $1, $2, $3, $4, $5, $6, $7, $11, $8, $9
+         WHERE (SELECT count(*) FROM api_keys WHERE holder = $5 AND revoked_at IS NULL AND expires_at > $8) < $10",
     )
     .bind(key.id.0)
     .bind(hash)
     .bind(&key.prefix)
     .bind(&key.name)
-    .bind(key.holder.0)
+    .bind(key.holder.to_string())
     .bind(&key.scopes)
     .bind(key.workspace.map(|id| id.0))
     .bind(key.created_at)
     .bind(key.expires_at)
     .bind(most)
+    .bind(key.created_by.0)
     .execute(pool)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -79,20 +86,21 @@ pub async fn by_hash(pool: &PgPool, hash: &[u8]) -> Result<Option<ApiKey>, sqlx:
     row.as_ref().map(key).transpose()
 }
 
-/// Returns a page of a person's keys, revoked ones too, oldest first.
-pub async fn of(pool: &PgPool, user: UserId, after: Option<Uuid>, limit: i64) -> Result<Vec<ApiKey>, sqlx::Error> {
+/// Returns a page of somebody's keys, revoked ones too, oldest first.
+pub async fn of(pool: &PgPool, holder: Principal, after: Option<Uuid>, limit: i64) -> Result<Vec<ApiKey>, sqlx::Error> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM api_keys WHERE holder = 'user:' || $1::text AND ($2::uuid IS NULL OR id > $2)
+        "SELECT {COLUMNS} FROM api_keys WHERE holder = $1 AND ($2::uuid IS NULL OR id > $2)
          ORDER BY id LIMIT $3"
     );
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(user.0).bind(after).bind(limit).fetch_all(pool).await?;
+    let rows =
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(holder.to_string()).bind(after).bind(limit).fetch_all(pool).await?;
     rows.iter().map(key).collect()
 }
 
-/// Revokes a person's key, and tells the other nodes; `false` when they have no such key.
+/// Revokes somebody's key, and tells the other nodes; `false` when they have no such key.
 pub async fn revoke(
     pool: &PgPool,
-    user: UserId,
+    holder: Principal,
     id: KeyId,
     now: DateTime<Utc>,
     until: DateTime<Utc>,
@@ -100,14 +108,14 @@ pub async fn revoke(
     let row = sqlx::query(
         "WITH revoked AS (
              UPDATE api_keys SET revoked_at = coalesce(revoked_at, $3)
-             WHERE id = $1 AND holder = 'user:' || $2::text RETURNING id
+             WHERE id = $1 AND holder = $2 RETURNING id
          ), told AS (
              INSERT INTO revocations (id, until) SELECT id, $4 FROM revoked ON CONFLICT (id) DO NOTHING
          )
          SELECT id FROM revoked",
     )
     .bind(id.0)
-    .bind(user.0)
+    .bind(holder.to_string())
     .bind(now)
     .bind(until)
     .fetch_optional(pool)

@@ -128,6 +128,8 @@ pub enum Listed {
     Roles,
     /// [`GrantView`]
     Grants,
+    /// [`ServiceView`]
+    Services,
     /// [`ProjectView`]
     Projects,
     /// [`AgentView`]
@@ -144,6 +146,7 @@ impl Listed {
             Self::Teams => "SELECT * FROM teams t",
             Self::Roles => "SELECT * FROM roles t",
             Self::Grants => "SELECT * FROM grants t",
+            Self::Services => "SELECT t.* FROM (SELECT service_id AS id, * FROM workspace_services) t",
             Self::Projects => "SELECT * FROM projects t",
             Self::Agents => AGENT,
             Self::Tasks => TASK,
@@ -156,7 +159,7 @@ impl Listed {
         match self {
             Self::Projects => Some("t.id"),
             Self::Tasks => Some("t.id, t.project_id"),
-            Self::Teams | Self::Roles | Self::Grants | Self::Agents | Self::Delegations => None,
+            Self::Teams | Self::Roles | Self::Grants | Self::Services | Self::Agents | Self::Delegations => None,
         }
     }
 }
