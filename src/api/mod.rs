@@ -14,6 +14,7 @@ pub mod events;
 mod identity;
 pub mod known_keys;
 pub mod limits;
+pub mod oidc;
 pub mod openapi;
 mod penguin;
 pub mod problem;
