@@ -142,13 +142,7 @@ impl Api {
             return Err(no_login("the answer comes from another provider"));
         }
         if let Some(error) = returned.error {
-            let known = !error.is_empty()
-                && error.len() <= 64
-                && error.bytes().all(|b| b"_".contains(&b) || b.is_ascii_lowercase());
-            return Err(no_login(&format!(
-                "the provider refused: {}",
-                if known { &error } else { "it does not say why" }
-            )));
+            return Err(no_login(&format!("the provider refused: {}", reason(&error))));
         }
         let code = returned.code.filter(|code| (1..=CODE_BYTES_MAX).contains(&code.len()));
         let code = code.ok_or_else(|| Problem::field("code", "is missing or too long").then(ANEW))?;
@@ -215,6 +209,12 @@ fn cookie(provider: &Provider, state: &str, value: String) -> Cookie {
 fn secret() -> Result<String, Problem> {
     let bits = random().ok_or_else(|| Problem::new(problem::INTERNAL, "no random numbers could be had"))?;
     Ok(URL_SAFE_NO_PAD.encode(bits))
+}
+
+/// Anybody can write the reason into the address: only a word of the standard's form is repeated.
+fn reason(error: &str) -> &str {
+    let is_word = error.len() <= 64 && error.bytes().all(|b| b == b'_' || b.is_ascii_lowercase());
+    if is_word && !error.is_empty() { error } else { "it does not say why" }
 }
 
 fn no_login(detail: &str) -> Problem {
