@@ -18,7 +18,7 @@ fn settings(provider: &Provider) -> Oidc {
         issuer: provider.url.clone(),
         client_id: CLIENT.into(),
         client_secret: Some(SECRET.into()),
-        redirect_url: "http://127.0.0.1:1/auth/oidc/callback".parse().unwrap(),
+        redirect_url: "http://127.0.0.1:1/auth/oidc/callback".parse().expect("it is well formed"),
         allowed_domains: vec![],
         return_url: None,
     }
@@ -36,7 +36,12 @@ async fn changed(provider: &Provider, change: impl FnOnce(&mut Oidc)) -> TestNod
 
 /// A browser that follows nothing by itself.
 fn browser() -> Client {
-    Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(PATIENCE).build().unwrap()
+    Client::builder()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .timeout(PATIENCE)
+        .build()
+        .expect("it is well formed")
 }
 
 /// A login on its way.
@@ -49,28 +54,28 @@ struct Trip {
 
 impl Trip {
     async fn begin(node: &TestNode) -> Self {
-        let answer = browser().get(format!("{}/auth/oidc/start", node.url)).send().await.unwrap();
+        let answer = browser().get(format!("{}/auth/oidc/start", node.url)).send().await.expect("it answers");
         assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-        let text = |name| answer.headers()[name].to_str().unwrap().to_owned();
+        let text = |name| answer.headers()[name].to_str().expect("it is well formed").to_owned();
         Self { location: text(header::LOCATION), cookie: text(header::SET_COOKIE) }
     }
 
     /// What the browser sends back of its cookie.
     fn shown(&self) -> &str {
-        self.cookie.split(';').next().unwrap()
+        self.cookie.split(';').next().expect("it is well formed")
     }
 
     /// Logs in at the provider; returns the query that it sends the browser back with.
     async fn agree(&self) -> String {
-        let answer = browser().get(&self.location).send().await.unwrap();
-        let location = answer.headers()[header::LOCATION].to_str().unwrap().to_owned();
+        let answer = browser().get(&self.location).send().await.expect("it answers");
+        let location = answer.headers()[header::LOCATION].to_str().expect("it is well formed").to_owned();
         location.strip_prefix("http://127.0.0.1:1/auth/oidc/callback?").expect("it is the redirect URL").to_owned()
     }
 }
 
 async fn land(node: &TestNode, query: &str, cookie: &str) -> reqwest::Response {
     let request = browser().get(format!("{}/auth/oidc/callback?{query}", node.url));
-    request.header(header::COOKIE, format!("theme=dark; {cookie}")).send().await.unwrap()
+    request.header(header::COOKIE, format!("theme=dark; {cookie}")).send().await.expect("it answers")
 }
 
 async fn back(node: &TestNode, query: &str, cookie: &str) -> Answer {
@@ -85,12 +90,12 @@ async fn login(node: &TestNode) -> Answer {
 }
 
 async fn post(node: &TestNode, path: &str, body: Value) -> Answer {
-    let answer = http().post(format!("{}/api/v1{path}", node.url)).json(&body).send().await.unwrap();
-    Answer { status: answer.status(), body: answer.json().await.unwrap() }
+    let answer = http().post(format!("{}/api/v1{path}", node.url)).json(&body).send().await.expect("it answers");
+    Answer { status: answer.status(), body: answer.json().await.expect("it answers in JSON") }
 }
 
 async fn accounts(node: &TestNode) -> i64 {
-    sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(node.pool()).await.unwrap()
+    sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(node.pool()).await.expect("it is well formed")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -424,7 +429,7 @@ async fn a_provider_that_is_away_or_does_not_know_link_makes_a_login_unavailable
 }
 
 async fn back_to(request: reqwest::RequestBuilder) -> Answer {
-    let answer = request.send().await.unwrap();
+    let answer = request.send().await.expect("it answers");
     Answer { status: answer.status(), body: answer.json().await.expect("it answers in JSON") }
 }
 

@@ -53,32 +53,34 @@ impl Signer {
         let random = SystemRandom::new();
         let (key, known) = match algorithm {
             Algorithm::EdDSA => {
-                let document = Ed25519KeyPair::generate_pkcs8(&random).unwrap();
-                let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
+                let document = Ed25519KeyPair::generate_pkcs8(&random).expect("it is well formed");
+                let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).expect("it is well formed");
                 let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
                 (EncodingKey::from_ed_der(document.as_ref()), Some(json!({"kty": "OKP", "crv": "Ed25519", "x": x})))
             }
             Algorithm::ES256 => {
-                let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+                let document =
+                    EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("it is well formed");
                 (EncodingKey::from_ec_der(document.as_ref()), None)
             }
             _ => {
-                let pair = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).unwrap();
+                let pair = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).expect("it is well formed");
                 let (n, e) = (pair.public_key().modulus(), pair.public_key().exponent());
                 let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
                 let public = json!({"kty": "RSA", "n": text(n.big_endian_without_leading_zero()),
                     "e": text(e.big_endian_without_leading_zero())});
-                (EncodingKey::from_rsa_der(pkcs1(pair.as_der().unwrap().as_ref())), Some(public))
+                (EncodingKey::from_rsa_der(pkcs1(pair.as_der().expect("it is well formed").as_ref())), Some(public))
             }
         };
-        let mut public = known.unwrap_or_else(|| json!(Jwk::from_encoding_key(&key, algorithm).unwrap()));
+        let mut public =
+            known.unwrap_or_else(|| json!(Jwk::from_encoding_key(&key, algorithm).expect("it is well formed")));
         (public["kid"], public["use"]) = (json!(kid), json!("sig"));
         Self { kid, algorithm, key, public }
     }
 
     pub fn sign(&self, claims: &Value) -> String {
         let header = Header { kid: Some(self.kid.clone()), ..Header::new(self.algorithm) };
-        jsonwebtoken::encode(&header, claims, &self.key).unwrap()
+        jsonwebtoken::encode(&header, claims, &self.key).expect("it is well formed")
     }
 }
 
@@ -142,28 +144,28 @@ impl Provider {
 
     /// Says this of whoever logs in from now on.
     pub fn knows(&self, claims: Value) {
-        *self.shared.claims.lock().unwrap() = claims;
+        *self.shared.claims.lock().expect("not poisoned") = claims;
     }
 
     /// Changes the next ID tokens before they are signed.
     pub fn bend(&self, bend: impl Fn(&mut Value) + Send + 'static) {
-        *self.shared.bend.lock().unwrap() = Some(Box::new(bend));
+        *self.shared.bend.lock().expect("not poisoned") = Some(Box::new(bend));
     }
 
     /// Makes the next ID tokens in another way.
     pub fn forge(&self, forge: impl Fn(&Signer, &Value) -> String + Send + 'static) {
-        *self.shared.forge.lock().unwrap() = Some(Box::new(forge));
+        *self.shared.forge.lock().expect("not poisoned") = Some(Box::new(forge));
     }
 
     /// Is honest again.
     pub fn behave(&self) {
-        *self.shared.bend.lock().unwrap() = None;
-        *self.shared.forge.lock().unwrap() = None;
+        *self.shared.bend.lock().expect("not poisoned") = None;
+        *self.shared.forge.lock().expect("not poisoned") = None;
     }
 
     /// Signs with another key, and shows only that one.
     pub fn rotate(&self) {
-        let mut signer = self.shared.signer.lock().unwrap();
+        let mut signer = self.shared.signer.lock().expect("not poisoned");
         *signer = Signer::new(signer.algorithm);
     }
 
@@ -189,14 +191,14 @@ async fn authorize(State(shared): State<Arc<Shared>>, Query(asked): Query<HashMa
     assert_eq!((asked["response_type"].as_str(), asked["client_id"].as_str()), ("code", CLIENT));
     assert_eq!(asked["code_challenge_method"], "S256");
     assert!(asked["scope"].split(' ').any(|scope| scope == "openid"));
-    let code = URL_SAFE_NO_PAD.encode(link::api::tokens::random().unwrap());
+    let code = URL_SAFE_NO_PAD.encode(link::api::tokens::random().expect("it is well formed"));
     let granted = Granted {
         challenge: asked["code_challenge"].clone(),
         nonce: asked["nonce"].clone(),
         redirect: asked["redirect_uri"].clone(),
     };
     let location = format!("{}?code={code}&state={}", granted.redirect, asked["state"]);
-    shared.codes.lock().unwrap().insert(code, granted);
+    shared.codes.lock().expect("not poisoned").insert(code, granted);
     (StatusCode::FOUND, [(header::LOCATION, location)]).into_response()
 }
 
@@ -207,14 +209,14 @@ async fn token(
 ) -> Response {
     let refused = |code: StatusCode, error: &str| (code, Json(json!({"error": error}))).into_response();
     let form = |text: &str| {
-        let url = reqwest::Url::parse_with_params("http://form", [("", text)]).unwrap();
-        url.query().unwrap()[1..].to_owned()
+        let url = reqwest::Url::parse_with_params("http://form", [("", text)]).expect("it is well formed");
+        url.query().expect("it is well formed")[1..].to_owned()
     };
     let proof = format!("Basic {}", STANDARD.encode(format!("{}:{}", form(CLIENT), form(SECRET))));
     if headers.get(header::AUTHORIZATION).is_none_or(|given| *given != *proof) {
         return refused(StatusCode::UNAUTHORIZED, "invalid_client");
     }
-    let granted = shared.codes.lock().unwrap().remove(&asked["code"]);
+    let granted = shared.codes.lock().expect("not poisoned").remove(&asked["code"]);
     let Some(granted) = granted else { return refused(StatusCode::BAD_REQUEST, "invalid_grant") };
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, asked["code_verifier"].as_bytes());
     if URL_SAFE_NO_PAD.encode(digest) != granted.challenge
@@ -224,14 +226,14 @@ async fn token(
         return refused(StatusCode::BAD_REQUEST, "invalid_grant");
     }
     let now = Clock::default().now().timestamp();
-    let mut claims = shared.claims.lock().unwrap().clone();
+    let mut claims = shared.claims.lock().expect("not poisoned").clone();
     let said = json!({"iss": shared.url, "aud": CLIENT, "iat": now, "exp": now + 300, "nonce": granted.nonce});
-    claims.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
-    if let Some(bend) = &*shared.bend.lock().unwrap() {
+    claims.as_object_mut().expect("it is well formed").extend(said.as_object().expect("it is well formed").clone());
+    if let Some(bend) = &*shared.bend.lock().expect("not poisoned") {
         bend(&mut claims);
     }
-    let signer = shared.signer.lock().unwrap();
-    let token = match &*shared.forge.lock().unwrap() {
+    let signer = shared.signer.lock().expect("not poisoned");
+    let token = match &*shared.forge.lock().expect("not poisoned") {
         Some(forge) => forge(&signer, &claims),
         None => signer.sign(&claims),
     };
@@ -241,5 +243,5 @@ async fn token(
 async fn keys(State(shared): State<Arc<Shared>>) -> Json<Value> {
     shared.keys_shown.fetch_add(1, Ordering::SeqCst);
     let stranger = json!({"kty": "AKP", "kid": "later", "alg": "ML-DSA-44", "pub": "AA"});
-    Json(json!({"keys": [stranger, shared.signer.lock().unwrap().public]}))
+    Json(json!({"keys": [stranger, shared.signer.lock().expect("not poisoned").public]}))
 }
