@@ -1,5 +1,7 @@
 //! Settings: built-in defaults < `cluster.toml` < environment. Flags of the command line come on top, in `cli`.
 
+mod oidc;
+
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
@@ -10,6 +12,8 @@ use std::{
 
 use ipnet::IpNet;
 use serde::Deserialize;
+
+pub use oidc::{Oidc, web_address};
 
 /// How long an entity stays in memory unasked, unless set otherwise.
 pub const ENTITY_IDLE: Duration = Duration::from_secs(120);
@@ -69,6 +73,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Web origins, other than Link's own, whose pages may call Link: `LINK_CORS_ORIGINS`.
     pub cors_origins: Vec<String>,
+    /// The provider that people may log in by, if there is one.
+    pub oidc: Option<Oidc>,
     /// Whether webhooks may lead to private addresses: `LINK_WEBHOOKS_ALLOW_PRIVATE`.
     pub webhooks_allow_private: bool,
     /// What is logged: `RUST_LOG`.
@@ -96,6 +102,12 @@ pub enum Error {
         /// Why.
         cause: String,
     },
+    /// A value is missing that others need.
+    #[error("{name} is missing: a login by OpenID Connect needs it")]
+    Missing {
+        /// Which setting.
+        name: &'static str,
+    },
 }
 
 /// What `cluster.toml` may hold; each the same as its environment variable.
@@ -118,6 +130,12 @@ struct File {
     rate_credentials: Option<u32>,
     trusted_proxies: Option<Vec<String>>,
     cors_origins: Option<Vec<String>>,
+    oidc_issuer: Option<String>,
+    oidc_client_id: Option<String>,
+    oidc_client_secret: Option<String>,
+    oidc_redirect_url: Option<String>,
+    oidc_allowed_domains: Option<Vec<String>>,
+    oidc_return_url: Option<String>,
     webhooks_allow_private: Option<bool>,
     log: Option<String>,
 }
@@ -145,6 +163,7 @@ impl Config {
 
     fn of(file: File, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let or = |name, file: Option<String>| env(name).or(file);
+        let named = |name, file| (name, or(name, file));
         let path = |name, file: Option<PathBuf>| env(name).map(PathBuf::from).or(file);
         Ok(Self {
             http_addr: address("LINK_HTTP_ADDR", or("LINK_HTTP_ADDR", file.http_addr), "127.0.0.1:7070")?,
@@ -167,6 +186,15 @@ impl Config {
             },
             trusted_proxies: list("LINK_TRUSTED_PROXIES", env, file.trusted_proxies, network)?,
             cors_origins: list("LINK_CORS_ORIGINS", env, file.cors_origins, origin)?,
+            oidc: oidc::Given {
+                issuer: named("LINK_OIDC_ISSUER", file.oidc_issuer),
+                client_id: named("LINK_OIDC_CLIENT_ID", file.oidc_client_id),
+                client_secret: named("LINK_OIDC_CLIENT_SECRET", file.oidc_client_secret),
+                redirect_url: named("LINK_OIDC_REDIRECT_URL", file.oidc_redirect_url),
+                return_url: named("LINK_OIDC_RETURN_URL", file.oidc_return_url),
+                allowed_domains: list("LINK_OIDC_ALLOWED_DOMAINS", env, file.oidc_allowed_domains, oidc::domain)?,
+            }
+            .read()?,
             webhooks_allow_private: parsed(
                 "LINK_WEBHOOKS_ALLOW_PRIVATE",
                 env,
@@ -194,6 +222,7 @@ impl fmt::Debug for Config {
             .field("rates", &self.rates)
             .field("trusted_proxies", &self.trusted_proxies)
             .field("cors_origins", &self.cors_origins)
+            .field("oidc", &self.oidc)
             .field("webhooks_allow_private", &self.webhooks_allow_private)
             .field("log", &self.log)
             .finish()
@@ -301,13 +330,46 @@ mod tests {
     }
 
     #[test]
+    fn a_login_by_another_provider_is_set_as_a_whole_or_not_at_all() {
+        let read = |changed: &'static str, value: Option<&'static str>| {
+            Config::read(Path::new("/nonexistent/cluster.toml"), &|name| {
+                let whole = match name {
+                    "LINK_OIDC_ISSUER" => Some("https://login.example.org"),
+                    "LINK_OIDC_CLIENT_ID" => Some("link"),
+                    "LINK_OIDC_REDIRECT_URL" => Some("https://link.example.org/auth/oidc/callback"),
+                    "LINK_OIDC_ALLOWED_DOMAINS" => Some("Example.org, @example.com"),
+                    _ => None,
+                };
+                if name == changed { value } else { whole }.map(str::to_owned)
+            })
+        };
+        assert_eq!(read("", None).unwrap().oidc.unwrap().allowed_domains, ["example.org", "example.com"]);
+        assert!(read("LINK_OIDC_ISSUER", Some("http://127.0.0.1:9")).is_ok(), "nothing leaves this machine");
+        for needed in ["LINK_OIDC_ISSUER", "LINK_OIDC_CLIENT_ID", "LINK_OIDC_REDIRECT_URL"] {
+            assert!(read(needed, None).unwrap_err().to_string().starts_with(needed));
+        }
+        for (name, bad) in [
+            ("LINK_OIDC_ISSUER", "http://login.example.org"),
+            ("LINK_OIDC_REDIRECT_URL", "/auth/oidc/callback"),
+            ("LINK_OIDC_RETURN_URL", "javascript:alert(1)"),
+            ("LINK_OIDC_RETURN_URL", "https://app.example.org/#/login"),
+            ("LINK_OIDC_ALLOWED_DOMAINS", "ada@example.org"),
+        ] {
+            assert!(read(name, Some(bad)).is_err(), "{name}={bad}");
+        }
+    }
+
+    #[test]
     fn a_printed_config_shows_no_secret() {
         let env = |name: &str| match name {
             "DATABASE_URL" => Some("postgres://u:hunter2@h/d".to_owned()),
             "LINK_JWT_KEY" => Some("topsecret".to_owned()),
+            "LINK_OIDC_CLIENT_SECRET" => Some("shibboleth".to_owned()),
+            "LINK_OIDC_CLIENT_ID" => Some("link".to_owned()),
+            "LINK_OIDC_ISSUER" | "LINK_OIDC_REDIRECT_URL" => Some("https://example.org".to_owned()),
             _ => None,
         };
         let shown = format!("{:?}", Config::read(Path::new("/nonexistent/cluster.toml"), &env).unwrap());
-        assert!(!shown.contains("hunter2") && !shown.contains("topsecret"));
+        assert!(["hunter2", "topsecret", "shibboleth"].iter().all(|secret| !shown.contains(secret)));
     }
 }

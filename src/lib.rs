@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod config;
 pub mod domain;
 pub mod node;
+pub mod oidc;
 pub mod persistence;
 pub mod telemetry;
 pub mod transport;

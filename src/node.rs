@@ -31,7 +31,8 @@ use crate::{
     cluster::{ALIVE, HEARTBEAT, Identity, Membership, Standing},
     config::{Config, Rates},
     domain::agent::RuntimeKind,
-    persistence::{Pools, deliveries, embedded, log, logins, revocations, secrets::Vault},
+    oidc::Provider,
+    persistence::{Pools, deliveries, embedded, log, logins, oidc, revocations, secrets::Vault},
     telemetry,
     transport::{
         self, Doors,
@@ -87,7 +88,9 @@ impl Node {
         let identity = Identity { node: config.node.clone(), incarnation: clock.id(), addr: cluster_addr };
         let membership = Membership::join(pools.writes.clone(), identity, alive).await?;
         let postman = Postman::new(config.webhooks_allow_private).context("making the client of webhooks")?;
-        let context = Arc::new(Context::new(pools, clock, membership, vault, postman, runtimes()?, config.entity_idle));
+        let http = http()?;
+        let runtimes = runtimes(http.clone());
+        let context = Arc::new(Context::new(pools, clock, membership, vault, postman, runtimes, config.entity_idle));
         let (directory, directory_task) = Directory::start(context.clone()).await?;
         let Rates { reads, writes, credentials } = config.rates;
         let limits = Limits::new(limits::Rates { reads, writes, credentials });
@@ -95,7 +98,9 @@ impl Node {
         revocations.follow(&context.pool, context.clock.now()).await;
         let passwords = Passwords::default();
         let known_keys = KnownKeys::default();
-        let services = Services { directory: directory.clone(), keys, known_keys, revocations, passwords, limits };
+        let oidc = config.oidc.map(|settings| Provider::new(http, settings));
+        let services =
+            Services { directory: directory.clone(), keys, known_keys, revocations, passwords, oidc, limits };
         let services = Arc::new(services);
         let api = Api::new(services.clone());
         let (stopping, doomed) = (CancellationToken::new(), CancellationToken::new());
@@ -202,15 +207,19 @@ pub async fn database(config: &Config) -> anyhow::Result<(PgConnectOptions, Opti
     Ok((server.options("link"), Some(server)))
 }
 
-fn runtimes() -> anyhow::Result<BTreeMap<&'static str, Arc<dyn AgentRuntime>>> {
-    let http = reqwest::Client::builder()
+/// The node's one client, but for webhooks, which go to strangers.
+fn http() -> anyhow::Result<reqwest::Client> {
+    let builder = reqwest::Client::builder()
         .user_agent(concat!("link/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(3))
-        .redirect(reqwest::redirect::Policy::none())
-        .build()?;
+        .redirect(reqwest::redirect::Policy::none());
+    Ok(builder.build()?)
+}
+
+fn runtimes(http: reqwest::Client) -> BTreeMap<&'static str, Arc<dyn AgentRuntime>> {
     let penguin: Arc<dyn AgentRuntime> = Arc::new(crate::agents::penguin::Penguin::new(http));
     let scripted: Arc<dyn AgentRuntime> = Arc::new(crate::agents::scripted::Scripted);
-    Ok([(runtime_name(RuntimeKind::Penguin), penguin), (runtime_name(RuntimeKind::Scripted), scripted)].into())
+    [(runtime_name(RuntimeKind::Penguin), penguin), (runtime_name(RuntimeKind::Scripted), scripted)].into()
 }
 
 /// Renews leases and the sign of life, until the node stops or is replaced.
@@ -240,7 +249,8 @@ async fn tidy(context: Arc<Context>, stopping: CancellationToken) {
         let keys = log::forget_commands(&context.pool, now - KEYS_LIVE).await;
         let logins = logins::forget(&context.pool, now).await;
         let revocations = revocations::forget(&context.pool, now).await;
-        if let Err(error) = keys.map(|_| ()).and(logins).and(revocations) {
+        let on_their_way = oidc::forget(&context.pool, now).await;
+        if let Err(error) = keys.map(|_| ()).and(logins).and(revocations).and(on_their_way) {
             tracing::warn!(%error, "old keys and tokens not forgotten; the next time they are");
         }
         let (old, unnamed) = (now - DELIVERIES_LIVE, now - SEALED_LIVE);

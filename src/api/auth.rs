@@ -12,6 +12,7 @@ use crate::{
     },
     persistence::{
         logins::{self, Ending, NewToken, Shown},
+        oidc,
         people::{self, Person},
         revocations::Revoked,
     },
@@ -38,6 +39,9 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::mutation("auth.login", Method::Post, "/auth/login", login)
             .needs(P::Public, None)
             .doc("Gives tokens for an address and a password."),
+        Operation::mutation("auth.exchange_code", Method::Post, "/auth/exchange_code", exchange_code)
+            .needs(P::Public, None)
+            .doc("Gives tokens for the code that a login by another provider brought to the front end, once."),
         Operation::mutation("auth.refresh", Method::Post, "/auth/refresh", refresh)
             .needs(P::Public, None)
             .doc("Gives new tokens for a refresh token, which is spent. Showing a spent one again ends the login."),
@@ -57,7 +61,7 @@ pub(super) fn operations() -> Vec<Operation> {
 /// An address, as far as its form can tell.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
-struct Email(String);
+pub(super) struct Email(pub(super) String);
 
 impl JsonSchema for Email {
     fn inline_schema() -> bool {
@@ -165,6 +169,24 @@ async fn login(call: Call, input: Login) -> Result<LoggedIn, Problem> {
         }
         None => Err(Problem::new(problem::BAD_CREDENTIALS, "no account has this address and this password")),
     }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ExchangeCode {
+    /// As it came to the front end; it is good for a minute.
+    code: Text<1, 256>,
+}
+
+async fn exchange_code(call: Call, input: ExchangeCode) -> Result<LoggedIn, Problem> {
+    let hash = tokens::sha256(input.code.as_bytes());
+    let user = oidc::spend_code(call.pool(), &hash, call.clock().now()).await?;
+    let person = match user {
+        Some(user) => people::by_id(call.pool(), user).await?,
+        None => None,
+    };
+    let person = person.ok_or_else(|| unauthenticated("this code is not, or no longer, good: log in again"))?;
+    log_in(&call, person).await
 }
 
 /// Begins a login of a person who has shown who they are.

@@ -15,6 +15,7 @@ pub mod events;
 mod identity;
 pub mod known_keys;
 pub mod limits;
+pub mod oidc;
 pub mod openapi;
 mod penguin;
 pub mod problem;

@@ -124,6 +124,13 @@ impl Problem {
         problem
     }
 
+    /// Says what to do about it, where that is not what the code says.
+    #[must_use]
+    pub fn then(mut self, next_actions: &[&str]) -> Self {
+        self.next_actions = next_actions.iter().map(|action| (*action).to_owned()).collect();
+        self
+    }
+
     /// What a missing row and a stranger's row look like alike.
     pub fn not_found(what: &str) -> Self {
         Self::new(NOT_FOUND, format!("no such {what}"))

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::actors::{Context, Directory};
+use crate::{
+    actors::{Context, Directory},
+    oidc::Provider,
+};
 
 use super::{known_keys::KnownKeys, limits::Limits, revocations::Revocations, signing::Keys, tokens::Passwords};
 
@@ -18,6 +21,8 @@ pub struct Services {
     pub revocations: Revocations,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
+    /// The provider that people may log in by, if there is one.
+    pub oidc: Option<Provider>,
     /// Counts who asks for how much.
     pub limits: Limits,
 }

@@ -82,6 +82,10 @@ pub(super) fn config(given: &ArgMatches, format: Format) -> Result<Ending, Error
     let config = settings(given)?;
     let secret = |given: &Option<String>, absent: &str| given.as_ref().map_or(absent, |_| "(set)").to_owned();
     let pg_bin = config.pg_bin.as_ref().map_or("searched for".to_owned(), |dir| dir.display().to_string());
+    let oidc = config.oidc.as_ref();
+    let text = |given: Option<&str>| given.unwrap_or("none").to_owned();
+    let oidc_secret = secret(&oidc.and_then(|it| it.client_secret.clone()), "none");
+    let oidc_domains = listed(oidc.map_or(&[][..], |it| &it.allowed_domains));
     let shown = [
         ("http_addr", "LINK_HTTP_ADDR", config.http_addr.to_string()),
         ("cluster_addr", "LINK_CLUSTER_ADDR", config.cluster_addr.to_string()),
@@ -99,6 +103,16 @@ pub(super) fn config(given: &ArgMatches, format: Format) -> Result<Ending, Error
         ("rate_credentials", "LINK_RATE_CREDENTIALS", config.rates.credentials.to_string()),
         ("trusted_proxies", "LINK_TRUSTED_PROXIES", listed(&config.trusted_proxies)),
         ("cors_origins", "LINK_CORS_ORIGINS", listed(&config.cors_origins)),
+        ("oidc_issuer", "LINK_OIDC_ISSUER", text(oidc.map(|it| it.issuer.as_str()))),
+        ("oidc_client_id", "LINK_OIDC_CLIENT_ID", text(oidc.map(|it| it.client_id.as_str()))),
+        ("oidc_client_secret", "LINK_OIDC_CLIENT_SECRET", oidc_secret),
+        ("oidc_redirect_url", "LINK_OIDC_REDIRECT_URL", text(oidc.map(|it| it.redirect_url.as_str()))),
+        ("oidc_allowed_domains", "LINK_OIDC_ALLOWED_DOMAINS", oidc_domains),
+        (
+            "oidc_return_url",
+            "LINK_OIDC_RETURN_URL",
+            text(oidc.and_then(|it| it.return_url.as_ref()).map(|it| it.as_str())),
+        ),
         ("log", "RUST_LOG", config.log.clone()),
     ];
     let items: Vec<_> =

@@ -9,6 +9,7 @@ pub mod leases;
 pub mod log;
 pub mod logins;
 pub mod migrations;
+pub mod oidc;
 pub mod penguins;
 pub mod people;
 pub mod projections;

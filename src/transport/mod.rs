@@ -4,6 +4,7 @@ mod connection;
 mod docs;
 mod headers;
 pub mod listener;
+mod oidc;
 mod peer;
 pub mod query;
 mod rest;
@@ -64,6 +65,7 @@ pub fn router(doors: Doors) -> Router {
         .route("/ws", get(ws::upgrade))
         .route("/docs", get(docs::page))
         .route("/.well-known/jwks.json", get(public_keys))
+        .nest("/auth/oidc", oidc::routes())
         .nest("/api/v1", rest::routes(&doors.api))
         .merge(trpc::routes())
         .fallback(no_such_path)

@@ -40,6 +40,7 @@ const RULES: &[Rule] = &[
     Rule { layer: "persistence", may_import: &["domain"], must_not_contain: &["ractor::", "axum::"] },
     Rule { layer: "agents", may_import: &["domain"], must_not_contain: &["sqlx::", "ractor::", "axum::"] },
     Rule { layer: "cluster", may_import: &["domain", "persistence"], must_not_contain: &["axum::"] },
+    Rule { layer: "oidc", may_import: &["config"], must_not_contain: &["sqlx::", "ractor::", "axum::", "Clock"] },
     Rule {
         layer: "actors",
         may_import: &["domain", "persistence", "agents", "cluster", "clock"],
@@ -47,7 +48,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         layer: "api",
-        may_import: &["domain", "actors", "persistence", "clock"],
+        may_import: &["domain", "actors", "persistence", "oidc", "clock"],
         must_not_contain: &["axum::", "ActorRef"],
     },
     // Of the domain the doors know the names of things, and no rule.

@@ -17,6 +17,7 @@ mod doors_tenancy;
 mod embedded_pg;
 mod layering;
 mod limits;
+mod oidc;
 mod openapi;
 mod penguin_driver;
 mod penguin_end_to_end;

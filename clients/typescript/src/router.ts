@@ -927,6 +927,13 @@ export interface AuthLoginInput {
   password: string;
 }
 
+export interface AuthExchangeCodeInput {
+  /** As it came to the front end; it is good for a minute. */
+  code: string;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+}
+
 export interface AuthRefreshInput {
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
@@ -1619,6 +1626,8 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     register: Mutation<AuthRegisterInput, LoggedIn>;
     /** Gives tokens for an address and a password. */
     login: Mutation<AuthLoginInput, LoggedIn>;
+    /** Gives tokens for the code that a login by another provider brought to the front end, once. */
+    exchange_code: Mutation<AuthExchangeCodeInput, LoggedIn>;
     /** Gives new tokens for a refresh token, which is spent. Showing a spent one again ends the login. */
     refresh: Mutation<AuthRefreshInput, LoggedIn>;
     /** Ends the login that a refresh token belongs to, and with it its access tokens. */

@@ -128,7 +128,11 @@ impl Limits {
 
     /// Lets a call in, until the pass is dropped; or says when to come again.
     pub fn admit(&self, operation: &Operation, caller: &Caller, now: DateTime<Utc>) -> Result<Pass<'_>, Problem> {
-        let class = Class::of(operation);
+        self.admit_as(Class::of(operation), caller, now)
+    }
+
+    /// The same for what is no operation.
+    pub fn admit_as(&self, class: Class, caller: &Caller, now: DateTime<Utc>) -> Result<Pass<'_>, Problem> {
         let who = Who::of(caller, class);
         let count = match class {
             Class::Read => self.rates.reads,

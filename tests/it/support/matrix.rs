@@ -76,6 +76,7 @@ impl World {
             "email" => json!("nobody@example.org"),
             "password" | "new_password" => json!("correct horse"),
             "refresh_token" => json!("link_rt_none"),
+            "code" => json!("link_lc_none"),
             "name" | "title" => json!("A name"),
             "role" => json!("member"),
             "permissions" => json!(["read"]),

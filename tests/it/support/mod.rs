@@ -6,6 +6,7 @@ pub mod fake_penguin;
 pub mod matrix;
 pub mod node;
 pub mod person;
+pub mod provider;
 pub mod raw;
 pub mod real_penguin;
 pub mod runs;
