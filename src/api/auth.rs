@@ -34,12 +34,15 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::mutation("auth.register", Method::Post, "/auth/register", register)
             .needs(P::Public, None)
             .creates()
+            .refuses(&[problem::NAME_TAKEN])
             .doc("Makes an account and logs it in."),
         Operation::mutation("auth.login", Method::Post, "/auth/login", login)
             .needs(P::Public, None)
+            .refuses(&[problem::BAD_CREDENTIALS])
             .doc("Gives tokens for an address and a password."),
         Operation::mutation("auth.refresh", Method::Post, "/auth/refresh", refresh)
             .needs(P::Public, None)
+            .refuses(&[problem::UNAUTHENTICATED])
             .doc("Gives new tokens for a refresh token, which is spent. Showing a spent one again ends the login."),
         Operation::mutation("auth.logout", Method::Post, "/auth/logout", logout)
             .needs(P::Public, None)
@@ -49,6 +52,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .doc("Ends all logins of the caller, this one too. API keys stay: revoke them one by one."),
         Operation::mutation("auth.change_password", Method::Post, "/auth/change_password", change_password)
             .needs(P::LoggedIn, None)
+            .refuses(&[problem::BAD_CREDENTIALS])
             .doc("Changes the caller's password and ends all their other logins."),
         Operation::query("auth.me", "/auth/me", me).needs(P::Signed, None).doc("Says whose token it is."),
     ]
@@ -57,7 +61,7 @@ pub(super) fn operations() -> Vec<Operation> {
 /// An address, as far as its form can tell.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
-struct Email(String);
+pub(super) struct Email(pub String);
 
 impl JsonSchema for Email {
     fn inline_schema() -> bool {
