@@ -40,8 +40,7 @@ pub use table::{Kind, Method, Operation, Table};
 
 /// What each router is for.
 pub const ROUTERS: &[(&str, &str)] = &[
-    ("auth", "Accounts, logins and tokens."),
-    ("api_keys", "Keys for programs: shown once, narrower than the person, revoked at once."),
+    ("auth", "Accounts, logins, tokens, and API keys for programs."),
     ("workspaces", "Tenants, their members and teams, and the log of everything that happens in them."),
     ("projects", "Lists of tasks with a key, their boards and their stories."),
     ("tasks", "What has to be done, in which state, and what waits for what."),
