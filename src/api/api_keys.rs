@@ -74,6 +74,7 @@ struct Create {
     /// What it is for.
     name: Title,
     /// What it is good for, of what the caller may: `read`, `converse`, `work`, `delegate` and so on. Absent: everything.
+    #[serde(default)]
     #[schemars(schema_with = "scopes")]
     scopes: Option<Few<P, SCOPES_MAX>>,
     /// The only workspace that it is good for. Absent: all of the caller's.

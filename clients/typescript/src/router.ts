@@ -132,7 +132,7 @@ export interface AttemptView {
   /** Since when. */
   started_at: string;
   /** leased, active, succeeded, failed, lost, cancelled or superseded. */
-  status: string;
+  status: "leased" | "active" | "succeeded" | "failed" | "lost" | "cancelled" | "superseded";
 }
 
 /** Whether a person wants the agent to take work. */
@@ -154,7 +154,7 @@ export interface BoardView {
 /** A column of a board. */
 export interface ColumnView {
   /** backlog, todo, in_progress, review, done or cancelled. */
-  name: string;
+  name: "backlog" | "todo" | "in_progress" | "review" | "done" | "cancelled";
   /** Its tasks, in order. */
   tasks: TaskView[];
 }
@@ -190,7 +190,7 @@ export interface ConversationView {
 /** One request to move one task forward with an agent. */
 export type DelegationId = string;
 
-/** Where a delegation stands (requirements 3.6). */
+/** Where a delegation stands. */
 export type DelegationStatus = "queued" | "dispatching" | "running" | "paused" | "awaiting" | "reviewing" | "escalated" | "cancelling" | "completed" | "failed" | "cancelled";
 
 /** A delegation with its attempts, questions and reviews. */
@@ -340,6 +340,7 @@ export interface FieldError {
 /** How one task depends on another. */
 export type Gate = "blocks" | "review_ready_ok" | "relates" | "duplicates";
 
+/** A server that runs an agent. */
 export interface Instance {
   /** Secrets by name, as in `api_key` and `link_key`. Kept sealed and never shown. */
   credentials?: Record<string, string>;
@@ -399,7 +400,7 @@ export interface InterruptView {
   /** The question. */
   prompt: string;
   /** open, answered, delivered or closed. */
-  status: string;
+  status: "open" | "answered" | "delivered" | "closed";
 }
 
 /** An API key. */
@@ -625,7 +626,7 @@ export interface ProjectView {
   /** Its name. */
   name: string;
   /** `active` or `archived`. */
-  status: string;
+  status: "active" | "archived";
   /** Last changed. */
   updated_at: string;
   /** Rises with each change. */
@@ -691,12 +692,13 @@ export interface Routes {
 /** How an agent is driven. */
 export type RuntimeKind = "penguin" | "scripted";
 
+/** What an event is about, as `kind:id`. */
 export type Subject = string;
 
 /** A task. */
 export type TaskId = string;
 
-/** Where a task stands (requirements 3.2). */
+/** Where a task stands. */
 export type TaskStatus = "backlog" | "ready" | "blocked" | "in_progress" | "awaiting_input" | "in_review" | "done" | "failed" | "cancelled";
 
 /** A task. */
@@ -882,14 +884,14 @@ export interface AuthCreateApiKeyInput {
   /** What it is for. */
   name: string;
   /** What it is good for, of what the caller may: `read`, `converse`, `work`, `delegate` and so on. Absent: everything. */
-  scopes?: string[] | null;
+  scopes?: ("read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_members")[] | null;
   /** The only workspace that it is good for. Absent: all of the caller's. */
   workspace_id?: WorkspaceId | null;
 }
 
 export interface AuthListApiKeysInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
 }
 
@@ -907,7 +909,7 @@ export interface WorkspacesCreateInput {
 
 export interface WorkspacesListInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
 }
 
@@ -922,7 +924,13 @@ export interface WorkspacesUpdateInput {
   workspace_id: WorkspaceId;
 }
 
-export interface WorkspacesAddMemberInput {
+export interface WorkspacesAddMemberInput ({
+  email: string;
+  user_id?: null;
+} | {
+  email?: null;
+  user_id: string;
+}) & {
   /** The person's address; or `user_id`. */
   email?: string | null;
   /** The idempotency key: the same one with the same input never does the same thing twice. */
@@ -935,7 +943,7 @@ export interface WorkspacesAddMemberInput {
 
 export interface WorkspacesListMembersInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   workspace_id: WorkspaceId;
 }
@@ -965,7 +973,7 @@ export interface WorkspacesFormTeamInput {
 
 export interface WorkspacesListTeamsInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   workspace_id: WorkspaceId;
 }
@@ -973,7 +981,7 @@ export interface WorkspacesListTeamsInput {
 export interface WorkspacesEventsInput {
   /** Only events after this offset. */
   after?: number;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   workspace_id: WorkspaceId;
 }
@@ -988,7 +996,7 @@ export interface ProjectsCreateInput {
 
 export interface ProjectsListInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   workspace_id: WorkspaceId;
 }
@@ -1018,7 +1026,7 @@ export interface ProjectsBoardInput {
 export interface ProjectsTimelineInput {
   /** Only events after this offset. */
   after?: number;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   project_id: ProjectId;
 }
@@ -1045,7 +1053,7 @@ export interface TasksListInput {
   /** Only tasks of this assignee. */
   assignee?: Principal | null;
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   project_id: ProjectId;
   /** Only tasks in this state. */
@@ -1104,7 +1112,7 @@ export interface TasksRemoveDependencyInput {
 }
 
 export interface TasksSearchInput {
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   /** Words, "phrases", -without; or an identifier. */
   q: string;
@@ -1114,7 +1122,7 @@ export interface TasksSearchInput {
 export interface TasksTimelineInput {
   /** Only events after this offset. */
   after?: number;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   task_id: TaskId;
 }
@@ -1133,7 +1141,7 @@ export interface AgentsRegisterInput {
 
 export interface AgentsListInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   workspace_id: WorkspaceId;
 }
@@ -1210,7 +1218,7 @@ export interface DelegationCreateInput {
 
 export interface DelegationListInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   task_id: TaskId;
 }
@@ -1293,7 +1301,7 @@ export interface ConversationsCreateInput {
 
 export interface ConversationsListInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   workspace_id: WorkspaceId;
 }
@@ -1339,13 +1347,13 @@ export interface ConversationsMessagesInput {
   /** Only messages after this number. */
   after?: number;
   conversation_id: ConversationId;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
 }
 
 export interface PenguinInstancesInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   workspace_id: WorkspaceId;
 }
@@ -1356,7 +1364,19 @@ export interface PenguinProbeInput {
   key?: string;
 }
 
-export interface PenguinReconcileInput {
+export interface PenguinReconcileInput ({
+  attempt_id: string;
+  delegation_id?: null;
+  instance_id?: null;
+} | {
+  attempt_id?: null;
+  delegation_id: string;
+  instance_id?: null;
+} | {
+  attempt_id?: null;
+  delegation_id?: null;
+  instance_id: string;
+}) & {
   /** One attempt; or `delegation_id` or `instance_id`. */
   attempt_id?: AttemptId | null;
   /** The newest attempt of a delegation. */
@@ -1382,7 +1402,7 @@ export interface WebhooksCreateInput {
 
 export interface WebhooksListInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   workspace_id: WorkspaceId;
 }
@@ -1415,7 +1435,7 @@ export interface WebhooksRotateSecretInput {
 
 export interface WebhooksDeliveriesInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   /** Only those that stand there. */
   status?: DeliveryStatus | null;
