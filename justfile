@@ -43,6 +43,12 @@ typescript:
 node-client:
     LINK_NODE_CLIENT=1 cargo test --locked --test it -- typescript_client:: --nocapture
 
+# Every operation, called by schemathesis as its description says and in every other way; about three minutes.
+schemathesis:
+    tests/schemathesis/install.sh
+    cargo build --locked
+    tests/schemathesis/run.sh
+
 # What the performance claims rest on.
 bench:
     cargo bench --locked

@@ -1,7 +1,5 @@
 //! `agents`: members that are programs, and the servers that run them.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -22,6 +20,7 @@ use crate::{
 
 use super::{
     call::Call,
+    inputs::{Address, Few, Secrets},
     problem::{self, Problem},
     table::{Method, Operation},
     workspaces::{ListIn, Page, page},
@@ -29,7 +28,6 @@ use super::{
 
 const SCOPE: (Scope, &str) = (Scope::Agent, "agent_id");
 const IN_WORKSPACE: (Scope, &str) = (Scope::Workspace, "workspace_id");
-const CREDENTIALS_MAX: usize = 8;
 
 pub(super) fn operations() -> Vec<Operation> {
     let verb = |name, path, run: fn(Call, Named) -> _, doc| {
@@ -86,15 +84,15 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
+/// A server that runs an agent.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Instance {
     /// Where it is: `http://…` or `https://…`; `script:…` for scripted agents.
-    url: Text<1, 4096>,
+    url: Address,
     /// Secrets by name, as in `api_key` and `link_key`. Kept sealed and never shown.
     #[serde(default)]
-    #[schemars(length(max = 8))]
-    credentials: BTreeMap<Label, Text<1, 4096>>,
+    credentials: Secrets,
     /// The model to ask for.
     model: Option<Text<1, 200>>,
     /// Attempts at the same time.
@@ -125,8 +123,7 @@ struct Register {
     #[schemars(length(max = 64))]
     instances: Vec<Instance>,
     #[serde(default)]
-    #[schemars(length(max = 64))]
-    skills: BTreeSet<Label>,
+    skills: Few<Label, 64>,
     /// Attempts at the same time, over all instances.
     #[serde(default = "concurrency")]
     #[schemars(range(min = 1, max = 256))]
@@ -138,9 +135,6 @@ fn concurrency() -> u32 {
 }
 
 async fn register(call: Call, input: Register) -> Result<AgentView, Problem> {
-    if input.skills.len() > 64 {
-        return Err(Problem::field("skills", "at most 64 skills"));
-    }
     if input.instances.len() > INSTANCES_MAX {
         return Err(Problem::field("instances", format!("at most {INSTANCES_MAX} instances")));
     }
@@ -152,7 +146,7 @@ async fn register(call: Call, input: Register) -> Result<AgentView, Problem> {
     let command = AgentCommand::Register {
         name: input.name,
         runtime: input.runtime,
-        skills: input.skills,
+        skills: input.skills.0,
         max_concurrency: input.max_concurrency,
         instances,
     };
@@ -163,19 +157,16 @@ async fn register(call: Call, input: Register) -> Result<AgentView, Problem> {
 /// Keeps the secrets aside; the log only learns where the server is.
 async fn sealed(call: &Call, runtime: RuntimeKind, instance: Instance, path: &str) -> Result<NewInstance, Problem> {
     let fits = match runtime {
-        RuntimeKind::Penguin => is_address(&instance.url),
-        RuntimeKind::Scripted => instance.url.starts_with("script:"),
+        RuntimeKind::Penguin => !instance.url.is_script(),
+        RuntimeKind::Scripted => instance.url.is_script(),
     };
     if !fits {
-        let message = "must be http://… or https://… without user name; `script:…` for scripted agents";
+        let message = "is for another runtime: `script:…` is for scripted agents, and only for them";
         return Err(Problem::field(format!("{path}.url"), message));
-    }
-    if instance.credentials.len() > CREDENTIALS_MAX {
-        return Err(Problem::field(format!("{path}.credentials"), format!("at most {CREDENTIALS_MAX}")));
     }
     let id: InstanceId = call.clock().id();
     let secrets: Credentials =
-        instance.credentials.iter().map(|(name, secret)| (name.to_string(), secret.to_string())).collect();
+        instance.credentials.0.iter().map(|(name, secret)| (name.to_string(), secret.to_string())).collect();
     if !secrets.is_empty() {
         let context = call.services.context();
         let kept = context.vault.keep(&context.pool, call.workspace()?, id, &secrets).await;
@@ -186,19 +177,10 @@ async fn sealed(call: &Call, runtime: RuntimeKind, instance: Instance, path: &st
     }
     Ok(NewInstance {
         id,
-        url: instance.url.trim_end_matches('/').to_owned(),
+        url: instance.url.as_str().trim_end_matches('/').to_owned(),
         model: instance.model.map(|model| model.to_string()),
         slots: instance.slots,
         turns_max: instance.turns_max,
-    })
-}
-
-fn is_address(text: &str) -> bool {
-    reqwest::Url::parse(text).is_ok_and(|url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.has_host()
-            && url.username().is_empty()
-            && url.password().is_none()
     })
 }
 
@@ -237,15 +219,14 @@ async fn want(call: Call, input: Named, wanted: Availability) -> Result<AgentVie
 struct Update {
     agent_id: AgentId,
     name: Option<Title>,
-    #[schemars(length(max = 64))]
-    skills: Option<BTreeSet<Label>>,
+    skills: Option<Few<Label, 64>>,
     #[schemars(range(min = 1, max = 256))]
     max_concurrency: Option<u32>,
 }
 
 async fn update(call: Call, input: Update) -> Result<AgentView, Problem> {
     let Update { agent_id, name, skills, max_concurrency } = input;
-    change(&call, agent_id, AgentCommand::Update { name, skills, max_concurrency }).await
+    change(&call, agent_id, AgentCommand::Update { name, skills: skills.map(|skills| skills.0), max_concurrency }).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -253,10 +234,10 @@ async fn update(call: Call, input: Update) -> Result<AgentView, Problem> {
 struct AddInstance {
     agent_id: AgentId,
     /// Where it is: `http://…` or `https://…`; `script:…` for scripted agents.
-    url: Text<1, 4096>,
+    url: Address,
     /// Secrets by name. Kept sealed and never shown.
     #[serde(default)]
-    credentials: BTreeMap<Label, Text<1, 4096>>,
+    credentials: Secrets,
     /// The model to ask for.
     model: Option<Text<1, 200>>,
     #[serde(default = "slots")]

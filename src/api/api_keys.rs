@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
 
 use super::{
     call::Call,
+    inputs::Few,
     known_keys::{self, Made, REMEMBERED},
     problem::{self, Problem},
     table::{Method, Operation},
@@ -36,20 +37,35 @@ const LIFE: TimeDelta = TimeDelta::days(90);
 const LIFE_MAX: TimeDelta = TimeDelta::days(365);
 /// Keys of one person that are good at the same time.
 const KEYS_MAX: i64 = 100;
+/// As many scopes as there are permissions.
+pub(super) const SCOPES_MAX: usize = P::EVERY.len();
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::mutation("auth.create_api_key", Method::Post, "/auth/api_keys", create)
             .needs(P::LoggedIn, None)
             .creates()
+            .refuses(&[problem::NOT_FOUND, problem::BUSY])
             .doc("Makes an API key for the caller; the key itself is shown this once."),
         Operation::query("auth.list_api_keys", "/auth/api_keys", list)
             .needs(P::LoggedIn, None)
             .doc("Lists the caller's API keys, revoked ones too."),
         Operation::mutation("auth.revoke_api_key", Method::Delete, "/auth/api_keys/{key_id}", revoke)
             .needs(P::LoggedIn, None)
+            .refuses(&[problem::NOT_FOUND])
             .doc("Ends an API key of the caller's at once."),
     ]
+}
+
+/// What a key may be good for: permissions in a workspace.
+fn is_special(scope: &P) -> bool {
+    matches!(scope, P::Public | P::Signed | P::LoggedIn | P::Enter)
+}
+
+pub(super) fn scopes(_: &mut SchemaGenerator) -> Schema {
+    let names: Vec<String> = P::EVERY.iter().filter(|scope| !is_special(scope)).filter_map(name).collect();
+    let items = json!({"type": "string", "enum": names});
+    json_schema!({"type": ["array", "null"], "items": items, "maxItems": SCOPES_MAX, "uniqueItems": true})
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -58,8 +74,9 @@ struct Create {
     /// What it is for.
     name: Title,
     /// What it is good for, of what the caller may: `read`, `converse`, `work`, `delegate` and so on. Absent: everything.
-    #[schemars(with = "Option<Vec<String>>")]
-    scopes: Option<BTreeSet<P>>,
+    #[serde(default)]
+    #[schemars(schema_with = "scopes")]
+    scopes: Option<Few<P, SCOPES_MAX>>,
     /// The only workspace that it is good for. Absent: all of the caller's.
     workspace_id: Option<WorkspaceId>,
     /// Absent: in 90 days. At most a year from now.
@@ -116,7 +133,7 @@ async fn create(call: Call, input: Create) -> Result<NewKey, Problem> {
         found.ok_or_else(|| Problem::not_found("workspace"))?;
     }
     let holder = Principal::User(call.user()?);
-    let wanted = Wanted { name: input.name, scopes: input.scopes, expires_at: input.expires_at };
+    let wanted = Wanted { name: input.name, scopes: input.scopes.map(|scopes| scopes.0), expires_at: input.expires_at };
     let draft = draft(&call, holder, input.workspace_id, wanted)?;
     keep(&call, draft).await
 }
@@ -144,9 +161,9 @@ pub(super) fn draft(
     wanted: Wanted,
 ) -> Result<Draft, Problem> {
     let now = call.clock().now();
-    let special = |scope: &P| matches!(scope, P::Public | P::Signed | P::LoggedIn | P::Enter);
-    let scopes = wanted.scopes.unwrap_or_else(|| P::EVERY.into_iter().filter(|scope| !special(scope)).collect());
-    if scopes.iter().any(special) {
+    let every = || P::EVERY.into_iter().filter(|scope| !is_special(scope)).collect();
+    let scopes: BTreeSet<P> = wanted.scopes.unwrap_or_else(every);
+    if scopes.iter().any(is_special) {
         return Err(Problem::field("scopes", "must be permissions in a workspace"));
     }
     let expires_at = wanted.expires_at.unwrap_or(now + LIFE);

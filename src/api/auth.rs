@@ -35,15 +35,18 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::mutation("auth.register", Method::Post, "/auth/register", register)
             .needs(P::Public, None)
             .creates()
+            .refuses(&[problem::NAME_TAKEN])
             .doc("Makes an account and logs it in."),
         Operation::mutation("auth.login", Method::Post, "/auth/login", login)
             .needs(P::Public, None)
+            .refuses(&[problem::BAD_CREDENTIALS])
             .doc("Gives tokens for an address and a password."),
         Operation::mutation("auth.exchange_code", Method::Post, "/auth/exchange_code", exchange_code)
             .needs(P::Public, None)
             .doc("Gives tokens for the code that a login by another provider brought to the front end, once."),
         Operation::mutation("auth.refresh", Method::Post, "/auth/refresh", refresh)
             .needs(P::Public, None)
+            .refuses(&[problem::UNAUTHENTICATED])
             .doc("Gives new tokens for a refresh token, which is spent. Showing a spent one again ends the login."),
         Operation::mutation("auth.logout", Method::Post, "/auth/logout", logout)
             .needs(P::Public, None)
@@ -53,6 +56,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .doc("Ends all logins of the caller, this one too. API keys stay: revoke them one by one."),
         Operation::mutation("auth.change_password", Method::Post, "/auth/change_password", change_password)
             .needs(P::LoggedIn, None)
+            .refuses(&[problem::BAD_CREDENTIALS])
             .doc("Changes the caller's password and ends all their other logins."),
         Operation::query("auth.me", "/auth/me", me).needs(P::Signed, None).doc("Says whose token it is."),
     ]

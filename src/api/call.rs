@@ -32,14 +32,15 @@ use crate::{
 
 use super::{
     identity::{Caller, Credential, Identity, unauthenticated},
+    inputs::make_whole,
     problem::{self, Problem},
     services::Services,
     table::{Kind, Operation, Table},
     tokens::sha256,
 };
 
-/// The longest idempotency key.
-const KEY_LENGTH_MAX: usize = 200;
+/// The longest idempotency key, in characters.
+pub(super) const KEY_LENGTH_MAX: usize = 200;
 
 /// All operations over one node. Cheap to clone.
 #[derive(Clone)]
@@ -103,24 +104,24 @@ impl Api {
         if input.is_null() {
             input = Value::Object(Default::default());
         }
+        make_whole(&mut input);
         let Value::Object(fields) = &mut input else {
             return Err(Problem::new(problem::INVALID_INPUT, "the input must be an object"));
         };
-        let key_in_body = match operation.kind {
-            Kind::Mutation => takes_key(operation).then(|| fields.remove("key")).flatten(),
-            Kind::Query => None,
-        };
+        let key_in_body = if operation.takes_key_in_body() { fields.remove("key") } else { None };
         // A read has nothing to repeat: a key that comes with it says nothing.
         let key_of_door = caller.key.clone().filter(|_| operation.kind == Kind::Mutation);
-        let key = match (key_of_door, key_in_body) {
-            (Some(key), _) => Some(key),
-            (None, Some(Value::String(key))) => Some(key),
-            (None, None | Some(Value::Null)) => None,
-            (None, Some(_)) => return Err(Problem::field("key", "must be a string")),
+        let key_in_body = match key_in_body {
+            Some(Value::String(key)) => Some(key),
+            None | Some(Value::Null) => None,
+            Some(_) => return Err(Problem::field("key", "must be a string")),
         };
         let access = self.authorize(operation, caller.identity.as_ref(), &input).await?;
+        // The door's wins, but what is wrong is wrong in the other one as well.
+        [&key_of_door, &key_in_body].into_iter().flatten().try_for_each(|key| must_be_key(key))?;
+        let key = key_of_door.or(key_in_body);
         let who = caller.identity.as_ref().map(|identity| identity.principal);
-        let key = key.map(|key| scoped(key, who, operation, &input)).transpose()?;
+        let key = key.map(|key| scoped(key, who, operation, &input));
         let (offset, home) = (Arc::new(AtomicU64::new(0)), Arc::new(OnceLock::new()));
         let call = Call {
             services: self.services.clone(),
@@ -207,19 +208,18 @@ async fn heard_before(tenant: &Tenant, key: &Key) -> Result<Option<Value>, Probl
     Ok(memory.response)
 }
 
-/// No input has a field of its own called `key`, except a project's.
-fn takes_key(operation: &Operation) -> bool {
-    operation.name != "projects.create"
+fn must_be_key(key: &str) -> Result<(), Problem> {
+    if key.is_empty() || key.chars().count() > KEY_LENGTH_MAX || key.contains('\0') {
+        return Err(Problem::field("key", format!("must be 1 to {KEY_LENGTH_MAX} characters")));
+    }
+    Ok(())
 }
 
-fn scoped(key: String, who: Option<Principal>, operation: &Operation, input: &Value) -> Result<Key, Problem> {
-    if key.is_empty() || key.len() > KEY_LENGTH_MAX || key.contains('\0') {
-        return Err(Problem::field("key", format!("must be 1 to {KEY_LENGTH_MAX} bytes")));
-    }
+fn scoped(key: String, who: Option<Principal>, operation: &Operation, input: &Value) -> Key {
     let whose = who.map(|who| who.to_string()).unwrap_or_default();
     // Objects of `serde_json` are sorted, so the same request has the same text.
     let request_hash = sha256(format!("{} {input}", operation.name).as_bytes());
-    Ok(Key { text: format!("{whose}:{key}"), request_hash })
+    Key { text: format!("{whose}:{key}"), request_hash }
 }
 
 /// What an operation's function works with.

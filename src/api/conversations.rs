@@ -1,7 +1,5 @@
 //! `conversations`: people and agents talking, in one order.
 
-use std::collections::BTreeSet;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +20,7 @@ use crate::{
 
 use super::{
     call::Call,
+    inputs::Few,
     problem::Problem,
     table::{Method, Operation},
     workspaces::{Limit, ListIn, Page, page},
@@ -29,7 +28,6 @@ use super::{
 
 const SCOPE: (Scope, &str) = (Scope::Conversation, "conversation_id");
 const IN_WORKSPACE: (Scope, &str) = (Scope::Workspace, "workspace_id");
-const PARTICIPANTS_MAX: usize = 500;
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
@@ -89,14 +87,10 @@ struct Create {
     task_id: Option<TaskId>,
     /// Who is in it besides the caller.
     #[serde(default)]
-    #[schemars(length(max = 500))]
-    participants: BTreeSet<Principal>,
+    participants: Few<Principal, 500>,
 }
 
 async fn create(call: Call, input: Create) -> Result<ConversationView, Problem> {
-    if input.participants.len() > PARTICIPANTS_MAX {
-        return Err(Problem::field("participants", format!("at most {PARTICIPANTS_MAX}")));
-    }
     if let Some(project) = input.project_id {
         call.must_reach(Scope::Project, project.0, P::Converse, "project").await?;
     }
@@ -109,7 +103,7 @@ async fn create(call: Call, input: Create) -> Result<ConversationView, Problem> 
         title: input.title,
         project: input.project_id,
         task: input.task_id,
-        participants: input.participants,
+        participants: input.participants.0,
     };
     let receipt =
         call.execute_in(input.workspace_id, Subject::Conversation(id), Command::Conversation(command)).await?;

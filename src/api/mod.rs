@@ -9,10 +9,12 @@ mod agents;
 mod api_keys;
 mod auth;
 mod call;
+mod codes;
 mod conversations;
 mod delegation;
 pub mod events;
 mod identity;
+mod inputs;
 pub mod known_keys;
 pub mod limits;
 pub mod oidc;
@@ -21,6 +23,7 @@ mod penguin;
 pub mod problem;
 mod projects;
 mod rank;
+mod refusals;
 pub mod revocations;
 mod service_accounts;
 mod services;
@@ -37,6 +40,19 @@ pub use call::{Answer, Api};
 pub use identity::{Caller, Credential, Identity};
 pub use services::Services;
 pub use table::{Kind, Method, Operation, Table};
+
+/// What each router is for.
+pub const ROUTERS: &[(&str, &str)] = &[
+    ("auth", "Accounts, logins, tokens, and API keys for programs."),
+    ("workspaces", "Tenants, their members and teams, and the log of everything that happens in them."),
+    ("projects", "Lists of tasks with a key, their boards and their stories."),
+    ("tasks", "What has to be done, in which state, and what waits for what."),
+    ("agents", "Members that are programs, and the servers that run them."),
+    ("delegation", "Handing tasks to agents, answering their questions, reviewing what they hand in."),
+    ("penguin", "The Penguin servers that run agents: whether they live, and what became of their runs."),
+    ("webhooks", "Endpoints outside that hear of events, and what was sent to them."),
+    ("conversations", "People and agents talking, in one order."),
+];
 
 /// Every operation of Link's.
 pub fn table() -> Table {

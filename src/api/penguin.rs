@@ -1,7 +1,7 @@
 //! `penguin`: the Penguin servers of a workspace, whether they live, and what became of what they were given.
 
 use futures::future::try_join_all;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
 
 use super::{
     call::Call,
+    inputs::exactly_one,
     problem::Problem,
     table::{Method, Operation},
     workspaces::{ListIn, Page, page},
@@ -95,7 +96,7 @@ async fn probe(call: Call, input: Probe) -> Result<Probed, Problem> {
 }
 
 fn no_penguin() -> Problem {
-    Problem::field("instance_id", "is no Penguin server")
+    Problem::not_found("Penguin server")
 }
 
 async fn runner(call: &Call, id: InstanceId) -> Result<Option<Runner>, Problem> {
@@ -113,6 +114,7 @@ async fn runner(call: &Call, id: InstanceId) -> Result<Option<Runner>, Problem> 
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = |schema: &mut Schema| exactly_one(schema, &["attempt_id", "delegation_id", "instance_id"]))]
 struct Reconcile {
     workspace_id: WorkspaceId,
     /// One attempt; or `delegation_id` or `instance_id`.

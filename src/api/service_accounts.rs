@@ -1,8 +1,6 @@
 //! `workspaces` and `agents`, continued: services as members, and the API keys of services and agents. Such a key acts as
 //! its holder, in its holder's workspace only.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,8 +22,9 @@ use crate::{
 };
 
 use super::{
-    api_keys::{self, KeyView, NewKey, RevokedKey, Wanted},
+    api_keys::{self, KeyView, NewKey, RevokedKey, SCOPES_MAX, Wanted, scopes},
     call::Call,
+    inputs::Few,
     problem::{self, Problem},
     table::{Method, Operation},
     workspaces::{Limit, ListIn, Page, page},
@@ -177,15 +176,20 @@ struct CreateServiceKey {
     /// What it is for.
     name: Title,
     /// What it is good for, of what the service may. Absent: everything.
-    #[schemars(with = "Option<Vec<String>>")]
-    scopes: Option<BTreeSet<P>>,
+    #[schemars(schema_with = "scopes")]
+    scopes: Option<Few<P, SCOPES_MAX>>,
     /// Absent: in 90 days. At most a year from now.
     expires_at: Option<DateTime<Utc>>,
 }
 
 async fn create_service_key(call: Call, input: CreateServiceKey) -> Result<NewKey, Problem> {
     let holder = Principal::Service(Service::Account(input.service_id));
-    issue(&call, holder, Wanted { name: input.name, scopes: input.scopes, expires_at: input.expires_at }).await
+    issue(
+        &call,
+        holder,
+        Wanted { name: input.name, scopes: input.scopes.map(|scopes| scopes.0), expires_at: input.expires_at },
+    )
+    .await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -228,14 +232,14 @@ struct CreateAgentKey {
     /// What it is for.
     name: Title,
     /// What it is good for, of what the agent may. Absent: everything.
-    #[schemars(with = "Option<Vec<String>>")]
-    scopes: Option<BTreeSet<P>>,
+    #[schemars(schema_with = "scopes")]
+    scopes: Option<Few<P, SCOPES_MAX>>,
     /// Absent: in 90 days. At most a year from now.
     expires_at: Option<DateTime<Utc>>,
 }
 
 async fn create_agent_key(call: Call, input: CreateAgentKey) -> Result<NewKey, Problem> {
-    let wanted = Wanted { name: input.name, scopes: input.scopes, expires_at: input.expires_at };
+    let wanted = Wanted { name: input.name, scopes: input.scopes.map(|scopes| scopes.0), expires_at: input.expires_at };
     issue(&call, Principal::Agent(input.agent_id), wanted).await
 }
 

@@ -11,7 +11,7 @@ use crate::{domain::permission::Permission, persistence::queries::Scope};
 
 use super::{
     call::Call,
-    problem::{self, Problem},
+    problem::{self, Code, Problem},
 };
 
 /// Whether an operation changes anything.
@@ -76,6 +76,8 @@ pub struct Operation {
     pub input: fn(&mut SchemaGenerator) -> Schema,
     /// The shape of its output.
     pub output: fn(&mut SchemaGenerator) -> Schema,
+    /// What it refuses with beyond what follows from the rest.
+    pub(super) refuses: &'static [Code],
     pub(super) run: Run,
 }
 
@@ -136,6 +138,7 @@ impl Operation {
             doc: "",
             input: |schemas| schemas.subschema_for::<I>(),
             output: |schemas| schemas.subschema_for::<O>(),
+            refuses: &[],
             run,
         }
     }
@@ -164,10 +167,22 @@ impl Operation {
         self
     }
 
+    /// Says what it may refuse with beyond what follows from its declaration.
+    pub(super) fn refuses(mut self, codes: &'static [Code]) -> Self {
+        self.refuses = codes;
+        self
+    }
+
     /// Says what it does.
     pub(super) fn doc(mut self, doc: &'static str) -> Self {
         self.doc = doc;
         self
+    }
+
+    /// Tells whether an idempotency key may come as the field `key`: no input has a field of its own of this name, except
+    /// a project's.
+    pub fn takes_key_in_body(&self) -> bool {
+        self.kind == Kind::Mutation && self.name != "projects.create"
     }
 
     /// Returns the fields that stand in the path.

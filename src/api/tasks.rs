@@ -1,9 +1,8 @@
 //! `tasks`: what has to be done, in which state, and what waits for what.
 
-use std::collections::BTreeSet;
-
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Deserializer};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
@@ -24,6 +23,7 @@ use crate::{
 
 use super::{
     call::Call,
+    inputs::Few,
     problem::Problem,
     projects::story,
     rank,
@@ -100,12 +100,11 @@ struct Create {
     parent_id: Option<TaskId>,
     /// Tasks that have to be done first.
     #[serde(default)]
-    #[schemars(length(max = 200))]
-    depends_on: BTreeSet<TaskId>,
+    depends_on: Few<TaskId, 200>,
 }
 
 async fn create(call: Call, input: Create) -> Result<TaskView, Problem> {
-    for task in input.depends_on.iter().chain(&input.parent_id) {
+    for task in input.depends_on.0.iter().chain(&input.parent_id) {
         call.must_reach(Scope::Task, task.0, P::Read, "task").await?;
     }
     let id: TaskId = call.clock().id();
@@ -117,7 +116,7 @@ async fn create(call: Call, input: Create) -> Result<TaskView, Problem> {
         priority: input.priority,
         assignee: input.assignee,
         parent: input.parent_id,
-        depends_on: input.depends_on,
+        depends_on: input.depends_on.0,
     });
     let receipt = call.execute(Subject::Task(id), Command::Task(Box::new(command))).await?;
     read(&call, TaskId(receipt.subject.id())).await
@@ -205,8 +204,16 @@ async fn transition(call: Call, input: Transition) -> Result<TaskView, Problem> 
     change(&call, input.task_id, TaskCommand::Transition(input.to)).await
 }
 
+/// A card stands before or after another one, not between two that are far apart.
+fn before_or_after(schema: &mut Schema) {
+    let text = json!({"type": "string"});
+    schema
+        .insert("not".into(), json!({"required": ["before", "after"], "properties": {"before": text, "after": text}}));
+}
+
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = before_or_after)]
 struct Move {
     task_id: TaskId,
     /// The new state, if the column changes.

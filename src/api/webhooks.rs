@@ -27,6 +27,7 @@ use crate::{
 
 use super::{
     call::Call,
+    inputs::Few,
     problem::{self, Problem},
     table::{Method, Operation},
     workspaces::{Limit, ListIn, Page, page},
@@ -151,19 +152,19 @@ struct Create {
     /// Which events: `*`, `noun:*` or types; all when absent.
     #[serde(default = "all")]
     #[schemars(length(min = 1, max = 64))]
-    events: BTreeSet<Pattern>,
+    events: Few<Pattern, PATTERNS_MAX>,
 }
 
-fn all() -> BTreeSet<Pattern> {
-    [Pattern::any()].into()
+fn all() -> Few<Pattern, PATTERNS_MAX> {
+    Few([Pattern::any()].into())
 }
 
 async fn create(call: Call, input: Create) -> Result<WebhookView, Problem> {
-    must_be_bounded(&input.events)?;
+    must_be_some(&input.events)?;
     let (id, secret): (WebhookId, _) = (call.clock().id(), fresh_secret()?);
     let (origin, url) = sealed_address(&call, &input.url).await?;
     let sealed = sealed(&call, &secret).await?;
-    let Create { workspace_id, description, events, .. } = input;
+    let Create { workspace_id, description, events: Few(events), .. } = input;
     let command = WebhookCommand::Create { origin, url, secret: sealed, description, events };
     let receipt = call.execute_in(workspace_id, Subject::Webhook(id), Command::Webhook(command)).await?;
     let made = WebhookId(receipt.subject.id());
@@ -171,11 +172,11 @@ async fn create(call: Call, input: Create) -> Result<WebhookView, Problem> {
     read(&call, made, (made == id).then_some(secret)).await
 }
 
-fn must_be_bounded(events: &BTreeSet<Pattern>) -> Result<(), Problem> {
-    if (1..=PATTERNS_MAX).contains(&events.len()) {
-        return Ok(());
+fn must_be_some(events: &Few<Pattern, PATTERNS_MAX>) -> Result<(), Problem> {
+    match events.0.is_empty() {
+        true => Err(Problem::field("events", format!("must be 1 to {PATTERNS_MAX} patterns"))),
+        false => Ok(()),
     }
-    Err(Problem::field("events", format!("must be 1 to {PATTERNS_MAX} patterns")))
 }
 
 fn fresh_secret() -> Result<String, Problem> {
@@ -219,13 +220,13 @@ struct Update {
     description: Option<Description>,
     /// Which events from now on.
     #[schemars(length(min = 1, max = 64))]
-    events: Option<BTreeSet<Pattern>>,
+    events: Option<Few<Pattern, PATTERNS_MAX>>,
     /// Whether anything is sent. Switched on again, it goes on where it stopped.
     enabled: Option<bool>,
 }
 
 async fn update(call: Call, input: Update) -> Result<WebhookView, Problem> {
-    input.events.as_ref().map_or(Ok(()), must_be_bounded)?;
+    input.events.as_ref().map_or(Ok(()), must_be_some)?;
     let Update { webhook_id: id, url, description, events, enabled } = input;
     let address = match url {
         Some(url) => Some(sealed_address(&call, &url).await?),
@@ -234,7 +235,7 @@ async fn update(call: Call, input: Update) -> Result<WebhookView, Problem> {
     if enabled == Some(true) {
         deliveries::forgive(call.pool(), id).await?;
     }
-    let command = WebhookCommand::Update { address, description, events, enabled };
+    let command = WebhookCommand::Update { address, description, events: events.map(|events| events.0), enabled };
     call.execute(Subject::Webhook(id), Command::Webhook(command)).await?;
     read(&call, id, None).await
 }

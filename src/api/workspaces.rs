@@ -1,8 +1,6 @@
 //! `workspaces`: tenants, members, teams, and the log itself.
 
-use std::collections::BTreeSet;
-
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -26,8 +24,10 @@ use crate::{
 };
 
 use super::{
+    auth::Email,
     call::Call,
     events::EventView,
+    inputs::{Few, exactly_one},
     problem::Problem,
     table::{Method, Operation},
 };
@@ -87,6 +87,7 @@ pub(super) fn operations() -> Vec<Operation> {
 
 /// A page of a list.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
 pub(super) struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
@@ -94,7 +95,7 @@ pub(super) struct Page<T> {
     pub next_cursor: Option<Uuid>,
 }
 
-/// Which page.
+/// The most rows of one page; 50 when absent.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(transparent, inline)]
@@ -180,10 +181,11 @@ async fn update(call: Call, input: Update) -> Result<WorkspaceView, Problem> {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = |schema: &mut Schema| exactly_one(schema, &["email", "user_id"]))]
 struct AddMember {
     workspace_id: WorkspaceId,
     /// The person's address; or `user_id`.
-    email: Option<String>,
+    email: Option<Email>,
     /// The person's id; or `email`.
     user_id: Option<UserId>,
     role: MemberRole,
@@ -191,7 +193,7 @@ struct AddMember {
 
 async fn add_member(call: Call, input: AddMember) -> Result<MemberView, Problem> {
     let person = match (&input.email, input.user_id) {
-        (Some(email), None) => people::by_email(call.pool(), email).await?,
+        (Some(email), None) => people::by_email(call.pool(), &email.0).await?,
         (None, Some(id)) => people::by_id(call.pool(), id).await?,
         _ => return Err(Problem::field("email", "either `email` or `user_id` is needed")),
     };
@@ -259,16 +261,12 @@ async fn remove_member(call: Call, input: RemoveMember) -> Result<Removed, Probl
 struct FormTeam {
     workspace_id: WorkspaceId,
     name: Title,
-    #[schemars(length(max = 100))]
-    members: BTreeSet<Principal>,
+    members: Few<Principal, 100>,
 }
 
 async fn form_team(call: Call, input: FormTeam) -> Result<TeamView, Problem> {
-    if input.members.len() > 100 {
-        return Err(Problem::field("members", "at most 100 members"));
-    }
     let team: TeamId = call.clock().id();
-    let command = WorkspaceCommand::FormTeam { team, name: input.name, members: input.members };
+    let command = WorkspaceCommand::FormTeam { team, name: input.name, members: input.members.0 };
     let subject = Subject::Workspace(input.workspace_id);
     let made = call.execute_making(subject, Command::Workspace(command), team.0).await?;
     queries::get(&call.tenant()?, Listed::Teams, made).await?.ok_or_else(|| Problem::not_found("team"))

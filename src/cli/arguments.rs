@@ -52,6 +52,14 @@ pub(super) fn command(table: &Table) -> Command {
             node(Command::new("migrate").about("Brings the database up to date")),
             node(Command::new("rebuild-projections").about("Makes the read models again from the log"))
                 .arg(text("workspace").help("Only this workspace")),
+            Command::new("openapi")
+                .about("Prints the OpenAPI description of all operations")
+                .arg(switch("errors").help("Prints the page of all error codes instead, as in docs/errors.md"))
+                .arg(
+                    text("changes-since")
+                        .value_name("FILE")
+                        .help("Prints what changed since an older description; fails when it breaks clients"),
+                ),
             node(Command::new("verify").about("Checks the hash chain of every workspace's log")),
             keys(),
             Command::new("typescript")

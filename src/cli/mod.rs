@@ -7,6 +7,7 @@ mod completions;
 mod context;
 mod delegate;
 mod demo;
+mod describe;
 mod error;
 mod events;
 mod fields;
@@ -86,6 +87,7 @@ async fn dispatch(table: &Arc<Table>, matches: &ArgMatches, format: Format) -> R
         Some(("rebuild-projections", given)) => serve::rebuild(given, format).await,
         Some(("verify", given)) => serve::verify(given, format).await,
         Some(("keys", given)) => keys::run(given, format),
+        Some(("openapi", given)) => describe::run(table, given),
         Some(("login", given)) => session::login(&newcomer()?, given, format).await,
         Some(("register", given)) => session::register(&newcomer()?, given, format).await,
         Some(("logout", _)) => session::logout(&client()?, format).await,

@@ -1,4 +1,4 @@
-//! Why an attempt failed, who is to blame, and whether trying again can help (requirements 3.7).
+//! Why an attempt failed, who is to blame, and whether trying again can help.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -166,6 +166,6 @@ impl JsonSchema for Subject {
         "Subject".into()
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string", "pattern": "^[a-z]+:[0-9a-f-]{36}$", "examples": ["task:0190f3c2-7b1e-7000-8000-000000000001"]})
+        schemars::json_schema!({"type": "string", "description": "What an event is about, as `kind:id`.", "pattern": "^[a-z]+:[0-9a-f-]{36}$", "examples": ["task:0190f3c2-7b1e-7000-8000-000000000001"]})
     }
 }

@@ -81,6 +81,10 @@ impl FromStr for Principal {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || NoPrincipal(text.chars().take(80).collect());
         let (kind, id) = text.split_once(':').ok_or_else(wrong)?;
+        // One way to write an id, though a UUID has several.
+        if kind != "service" && id.len() != 36 {
+            return Err(wrong());
+        }
         Ok(match (kind, id) {
             ("user", id) => Self::User(id.parse().map_err(|_| wrong())?),
             ("agent", id) => Self::Agent(id.parse().map_err(|_| wrong())?),
@@ -111,7 +115,7 @@ impl JsonSchema for Principal {
         schemars::json_schema!({
             "type": "string",
             "description": "Who acts or is meant, as `kind:id`.",
-            "pattern": "^((user|agent|team|service):[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|service:(conductor|probe|courier))$",
+            "pattern": "^((user|agent|team|service):[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|service:(conductor|probe|courier))$",
             "examples": ["user:0190f3c2-7b1e-7000-8000-000000000001"]
         })
     }

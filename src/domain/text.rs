@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, ops::Deref};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// Text of `MIN` to `MAX` characters, without NUL, not only white space where `MIN` is above zero.
+/// Text of `MIN` to `MAX` characters, without NUL, with something to see in it where `MIN` is above zero.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Text<const MIN: usize, const MAX: usize>(String);
@@ -23,7 +23,7 @@ pub type Label = Text<1, 64>;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadText {
     /// Fewer characters than allowed.
-    #[error("is too short: at least {0} visible character(s) needed")]
+    #[error("is too short: at least {0} character(s), not only white space, needed")]
     TooShort(usize),
     /// More characters than allowed.
     #[error("is too long: at most {0} characters")]
@@ -40,7 +40,7 @@ impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
         if text.contains('\0') {
             return Err(BadText::Nul);
         }
-        if text.trim().chars().count() < MIN {
+        if !is_long_enough(&text, MIN) {
             return Err(BadText::TooShort(MIN));
         }
         if text.len() > MAX && text.chars().count() > MAX {
@@ -52,10 +52,25 @@ impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
     /// Keeps what fits: for text that comes from an agent, which is kept rather than refused.
     pub fn fitted(text: &str) -> Self {
         let mut kept: String = text.chars().filter(|c| *c != '\0').take(MAX).collect();
-        if kept.trim().chars().count() < MIN {
+        if !is_long_enough(&kept, MIN) {
             kept = "-".repeat(MIN);
         }
         Self(kept)
+    }
+}
+
+/// Tells whether there are so many characters, and one of them can be seen.
+fn is_long_enough(text: &str, length_min: usize) -> bool {
+    let invisible = |c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}';
+    length_min == 0 || (text.chars().nth(length_min - 1).is_some() && !text.chars().all(invisible))
+}
+
+/// The same as a pattern, and that U+0000 is nowhere. It means the same to every engine: what `\s` matches besides is
+/// named.
+fn pattern(length_min: usize) -> &'static str {
+    match length_min {
+        0 => r"^[^\u0000]*$",
+        _ => r"^[^\u0000]*[^\s\u0000-\u001f\u007f-\u009f\ufeff][^\u0000]*$",
     }
 }
 
@@ -99,7 +114,7 @@ impl<const MIN: usize, const MAX: usize> JsonSchema for Text<MIN, MAX> {
         format!("Text_{MIN}_{MAX}").into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "minLength": MIN, "maxLength": MAX})
+        json_schema!({"type": "string", "minLength": MIN, "maxLength": MAX, "pattern": pattern(MIN)})
     }
 }
 
@@ -130,6 +145,9 @@ mod tests {
         assert_eq!(Text::<1, 3>::new("abcd"), Err(BadText::TooLong(3)));
         assert_eq!(Text::<1, 3>::new("  "), Err(BadText::TooShort(1)));
         assert_eq!(Text::<1, 3>::new("a\0"), Err(BadText::Nul));
+        assert_eq!(Text::<1, 3>::new("\u{feff}\u{85}"), Err(BadText::TooShort(1)));
+        assert_eq!(Text::<3, 9>::new(" a"), Err(BadText::TooShort(3)));
+        assert_eq!(&*Text::<3, 9>::new(" a ").unwrap(), " a ");
         assert_eq!(&*Text::<1, 3>::new("äöü").unwrap(), "äöü");
         assert_eq!(&*Text::<1, 3>::fitted("a\0bcde"), "abc");
     }

@@ -116,6 +116,7 @@ views! {
         /// What it is for.
         description: String,
         /// `active` or `archived`.
+        #[schemars(extend("enum" = ["active", "archived"]))]
         status: String,
         /// Who made it.
         created_by: Principal,
@@ -182,6 +183,7 @@ views! {
     /// A column of a board.
     ColumnView {
         /// backlog, todo, in_progress, review, done or cancelled.
+        #[schemars(extend("enum" = ["backlog", "todo", "in_progress", "review", "done", "cancelled"]))]
         name: String,
         /// Its tasks, in order.
         tasks: Vec<TaskView>,
@@ -248,6 +250,9 @@ views! {
         /// Its fence.
         fence: u64,
         /// leased, active, succeeded, failed, lost, cancelled or superseded.
+        #[schemars(extend(
+            "enum" = ["leased", "active", "succeeded", "failed", "lost", "cancelled", "superseded"]
+        ))]
         status: String,
         /// How it failed.
         failure_class: Option<FailureClass>,
@@ -283,6 +288,7 @@ views! {
         /// Options, resource, schema of the answer.
         details: Value,
         /// open, answered, delivered or closed.
+        #[schemars(extend("enum" = ["open", "answered", "delivered", "closed"]))]
         status: String,
         /// The answer.
         answer: Option<Value>,

@@ -13,7 +13,11 @@ pub fn fields(query: &str, typed: &BTreeSet<String>) -> Result<Map<String, Value
         let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, text) = (decoded(name)?, decoded(text)?);
         let value = match typed.contains(&name) {
-            true => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+            // What is absent is left out, so `null` is a text like others; and no field is a fraction.
+            true => serde_json::from_str(&text)
+                .ok()
+                .filter(|value: &Value| !value.is_null() && !value.is_f64())
+                .unwrap_or(text.into()),
             false => Value::String(text),
         };
         if fields.insert(name.clone(), value).is_some() {

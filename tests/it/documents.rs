@@ -75,6 +75,11 @@ fn every_metric_is_documented() {
 }
 
 #[test]
+fn every_error_code_is_documented() {
+    assert_eq!(text("docs/errors.md"), link::api::problem::page(), "`cargo run -- openapi --errors > docs/errors.md`");
+}
+
+#[test]
 fn every_setting_is_documented() {
     let (page, readme, file) = (text("docs/operations.md"), text("README.md"), text("cluster.toml"));
     let source = text("src/config.rs");

@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, stream};
 use link::{
-    api::{Method, Operation, problem::CODES, table},
+    api::{Method, Operation, Table, problem::CODES, table},
     domain::permission::Permission,
 };
 use serde_json::{Map, Value, json};
@@ -15,11 +15,22 @@ use crate::support::{
 
 const NOBODY: &str = "0190f3c2-7b1e-7000-8000-00000000dead";
 
+/// Checks that the description of the operation knows the answer.
+fn is_declared(table: &Table, hit: &Hit) {
+    let Some(operation) = table.find(hit.what.split(' ').next().unwrap_or_default()) else { return };
+    let code = hit.body["code"].as_str().unwrap_or_default();
+    // Another method or another path is another operation.
+    let elsewhere = ["method_not_allowed", "no_such_operation"].contains(&code);
+    let declared = elsewhere || operation.refusals().iter().any(|known| known.name == code);
+    assert!(hit.status == operation.status || declared, "{}: {} {code} is not declared", hit.what, hit.status);
+}
+
 /// Fires all, some at a time, and hands each answer on.
 async fn fire(url: &str, shots: Vec<Shot>, check: impl Fn(&Hit)) -> usize {
-    let (http, count) = (http(), shots.len());
+    let (http, count, table) = (http(), shots.len(), table());
     let mut hits = stream::iter(shots).map(|shot| shot_at(http.clone(), url, shot)).buffer_unordered(12);
     while let Some(hit) = hits.next().await {
+        is_declared(&table, &hit);
         check(&hit);
     }
     count
@@ -373,7 +384,11 @@ async fn every_code_leads_to_its_words_in_the_docs() {
     let problem = ada.try_post("/workspaces", json!({})).await.problem("invalid_input");
     let page = ada.http.get(format!("{}{}", node.url, problem["type"].as_str().unwrap())).send().await.unwrap();
     assert!(page.status().is_success());
-    assert!(page.text().await.unwrap().contains("\"errors-\" + c.code"));
+    let page = page.text().await.unwrap();
+    for code in CODES {
+        assert!(page.contains(&format!("id=\"errors-{}\"", code.name)), "/docs says nothing about {}", code.name);
+        assert!(page.contains(&code.title.replace('&', "&amp;")));
+    }
     assert!(CODES.iter().all(|code| code.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
     node.node.stop().await;
 }

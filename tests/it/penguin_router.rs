@@ -101,7 +101,7 @@ async fn a_probe_says_what_it_found_and_writes_it_down() {
             [0],
     );
     let refused = scene.ada.try_post(&format!("/penguin/instances/{other}/probe"), json!({})).await;
-    refused.problem("invalid_input");
+    refused.problem("not_found");
     scene.node.node.stop().await;
 }
 

@@ -132,7 +132,7 @@ export interface AttemptView {
   /** Since when. */
   started_at: string;
   /** leased, active, succeeded, failed, lost, cancelled or superseded. */
-  status: string;
+  status: "leased" | "active" | "succeeded" | "failed" | "lost" | "cancelled" | "superseded";
 }
 
 /** Whether a person wants the agent to take work. */
@@ -154,7 +154,7 @@ export interface BoardView {
 /** A column of a board. */
 export interface ColumnView {
   /** backlog, todo, in_progress, review, done or cancelled. */
-  name: string;
+  name: "backlog" | "todo" | "in_progress" | "review" | "done" | "cancelled";
   /** Its tasks, in order. */
   tasks: TaskView[];
 }
@@ -190,7 +190,7 @@ export interface ConversationView {
 /** One request to move one task forward with an agent. */
 export type DelegationId = string;
 
-/** Where a delegation stands (requirements 3.6). */
+/** Where a delegation stands. */
 export type DelegationStatus = "queued" | "dispatching" | "running" | "paused" | "awaiting" | "reviewing" | "escalated" | "cancelling" | "completed" | "failed" | "cancelled";
 
 /** A delegation with its attempts, questions and reviews. */
@@ -284,12 +284,9 @@ export interface Done {
   ok: boolean;
 }
 
-/** Whether a grant gives or takes. */
-export type Effect = "allow" | "deny";
-
 /** A piece of the log. */
 export interface EventPage {
-  /** The events, oldest first; those that the caller may not see are left out. */
+  /** The events, oldest first; those of others' direct conversations are left out. */
   events: EventView[];
   /** The end of the log. */
   head: number;
@@ -319,34 +316,11 @@ export interface EventView {
   type: string;
 }
 
-/** Why one permission is there, or not. */
-export interface Explained {
-  because: Reason;
-  /** The grant that gives or takes it. */
-  grant_id: GrantId | null;
-  may: boolean;
-  permission: Permission;
-}
-
 /** Why an attempt went where it went. */
-export interface Explained2 {
+export interface Explained {
   agent_id: AgentId;
   attempt_id: AttemptId;
   route: Route;
-}
-
-/** What somebody may do with a thing, and why. */
-export interface Explanation {
-  /** What they may do. */
-  may: Permissions;
-  principal: Principal;
-  /** Each permission with its reason. */
-  reasons: Explained[];
-  /** Their role in the workspace; absent for agents. */
-  role: MemberRole | null;
-  subject: Subject;
-  /** Whether they may know that it exists. */
-  visible: boolean;
 }
 
 /** The class of an attempt's failure; it decides what happens next. */
@@ -366,30 +340,7 @@ export interface FieldError {
 /** How one task depends on another. */
 export type Gate = "blocks" | "review_ready_ok" | "relates" | "duplicates";
 
-/** What somebody may, or may not, do with one thing. */
-export type GrantId = string;
-
-/** Which grant is gone. */
-export interface GrantRevoked {
-  grant_id: GrantId;
-}
-
-/** What somebody may, or may not, do with one thing and with what is below it. */
-export interface GrantView {
-  /** Since when. */
-  created_at: string;
-  /** Whether it gives or takes. */
-  effect: Effect;
-  /** Its id. */
-  id: GrantId;
-  /** What. */
-  permissions: Permissions;
-  /** Who; a team means its members. */
-  principal: Principal;
-  /** The project, task or conversation. */
-  subject: Subject;
-}
-
+/** A server that runs an agent. */
 export interface Instance {
   /** Secrets by name, as in `api_key` and `link_key`. Kept sealed and never shown. */
   credentials?: Record<string, string>;
@@ -449,7 +400,7 @@ export interface InterruptView {
   /** The question. */
   prompt: string;
   /** open, answered, delivered or closed. */
-  status: string;
+  status: "open" | "answered" | "delivered" | "closed";
 }
 
 /** An API key. */
@@ -509,9 +460,6 @@ export interface LoggedIn {
   user: UserView;
 }
 
-/** `owner`, `admin`, `member`, `guest`, or the id of a custom role. */
-export type MemberRole = string;
-
 /** A member of a workspace. */
 export interface MemberView {
   /** Their address. */
@@ -520,8 +468,8 @@ export interface MemberView {
   joined_at: string;
   /** Their name. */
   name: string;
-  /** Their role: what they may do. */
-  role: MemberRole;
+  /** What they may do. */
+  role: Role;
   /** Who. */
   user_id: UserId;
 }
@@ -615,12 +563,6 @@ export interface PenguinView {
   url: string;
 }
 
-/** What an operation needs. */
-export type Permission = "public" | "signed" | "logged_in" | "enter" | "read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members" | "own";
-
-/** A set of permissions. */
-export type Permissions = ("read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members" | "own")[];
-
 /** Who acts or is meant, as `kind:id`. */
 export type Principal = string;
 
@@ -684,7 +626,7 @@ export interface ProjectView {
   /** Its name. */
   name: string;
   /** `active` or `archived`. */
-  status: string;
+  status: "active" | "archived";
   /** Last changed. */
   updated_at: string;
   /** Rises with each change. */
@@ -692,9 +634,6 @@ export interface ProjectView {
   /** The tenant. */
   workspace_id: WorkspaceId;
 }
-
-/** Why somebody may do something somewhere, or not. */
-export type Reason = "role" | "allowed" | "denied" | "unseen" | "not_given" | "out_of_scope";
 
 /** What became of attempts. */
 export interface Reconciliation {
@@ -734,25 +673,8 @@ export interface RevokedKey {
   id: KeyId;
 }
 
-/** Which role is gone. */
-export interface RoleDeleted {
-  role_id: RoleId;
-}
-
-/** A role that a workspace made for itself. */
-export type RoleId = string;
-
-/** A role that the workspace made. */
-export interface RoleView {
-  /** Since when. */
-  created_at: string;
-  /** Its id, which is also what a member's `role` says. */
-  id: RoleId;
-  /** Its name. */
-  name: string;
-  /** What its members may do. */
-  permissions: Permissions;
-}
+/** What a member may do, in rising order. */
+export type Role = "guest" | "member" | "admin" | "owner";
 
 /** Why an agent and an instance were chosen. */
 export interface Route {
@@ -764,18 +686,19 @@ export interface Route {
 
 /** Why the attempts of a delegation went where they went. */
 export interface Routes {
-  items: Explained2[];
+  items: Explained[];
 }
 
 /** How an agent is driven. */
 export type RuntimeKind = "penguin" | "scripted";
 
+/** What an event is about, as `kind:id`. */
 export type Subject = string;
 
 /** A task. */
 export type TaskId = string;
 
-/** Where a task stands (requirements 3.2). */
+/** Where a task stands. */
 export type TaskStatus = "backlog" | "ready" | "blocked" | "in_progress" | "awaiting_input" | "in_review" | "done" | "failed" | "cancelled";
 
 /** A task. */
@@ -903,8 +826,8 @@ export interface WorkspaceView {
   name: string;
   /** Who made it. */
   owner_id: UserId;
-  /** The caller's role in it; absent for agents. */
-  role: MemberRole | null;
+  /** The caller's role in it. */
+  role: Role;
   /** Rises with each change. */
   version: number;
 }
@@ -925,13 +848,6 @@ export interface AuthLoginInput {
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
   password: string;
-}
-
-export interface AuthExchangeCodeInput {
-  /** As it came to the front end; it is good for a minute. */
-  code: string;
-  /** The idempotency key: the same one with the same input never does the same thing twice. */
-  key?: string;
 }
 
 export interface AuthRefreshInput {
@@ -968,14 +884,14 @@ export interface AuthCreateApiKeyInput {
   /** What it is for. */
   name: string;
   /** What it is good for, of what the caller may: `read`, `converse`, `work`, `delegate` and so on. Absent: everything. */
-  scopes?: string[] | null;
+  scopes?: ("read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_members")[] | null;
   /** The only workspace that it is good for. Absent: all of the caller's. */
   workspace_id?: WorkspaceId | null;
 }
 
 export interface AuthListApiKeysInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
 }
 
@@ -993,7 +909,7 @@ export interface WorkspacesCreateInput {
 
 export interface WorkspacesListInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
 }
 
@@ -1008,12 +924,18 @@ export interface WorkspacesUpdateInput {
   workspace_id: WorkspaceId;
 }
 
-export interface WorkspacesAddMemberInput {
+export interface WorkspacesAddMemberInput ({
+  email: string;
+  user_id?: null;
+} | {
+  email?: null;
+  user_id: string;
+}) & {
   /** The person's address; or `user_id`. */
   email?: string | null;
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
-  role: MemberRole;
+  role: Role;
   /** The person's id; or `email`. */
   user_id?: UserId | null;
   workspace_id: WorkspaceId;
@@ -1021,7 +943,7 @@ export interface WorkspacesAddMemberInput {
 
 export interface WorkspacesListMembersInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   workspace_id: WorkspaceId;
 }
@@ -1029,7 +951,7 @@ export interface WorkspacesListMembersInput {
 export interface WorkspacesUpdateMemberInput {
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
-  role: MemberRole;
+  role: Role;
   user_id: UserId;
   workspace_id: WorkspaceId;
 }
@@ -1051,7 +973,7 @@ export interface WorkspacesFormTeamInput {
 
 export interface WorkspacesListTeamsInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   workspace_id: WorkspaceId;
 }
@@ -1059,78 +981,8 @@ export interface WorkspacesListTeamsInput {
 export interface WorkspacesEventsInput {
   /** Only events after this offset. */
   after?: number;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
-  workspace_id: WorkspaceId;
-}
-
-export interface WorkspacesCreateRoleInput {
-  /** The idempotency key: the same one with the same input never does the same thing twice. */
-  key?: string;
-  name: string;
-  permissions: Permissions;
-  workspace_id: WorkspaceId;
-}
-
-export interface WorkspacesListRolesInput {
-  cursor?: string | null;
-  /** Which page. */
-  limit?: number | null;
-  workspace_id: WorkspaceId;
-}
-
-export interface WorkspacesUpdateRoleInput {
-  /** The idempotency key: the same one with the same input never does the same thing twice. */
-  key?: string;
-  name?: string | null;
-  permissions?: Permissions | null;
-  role_id: RoleId;
-  workspace_id: WorkspaceId;
-}
-
-export interface WorkspacesDeleteRoleInput {
-  /** The idempotency key: the same one with the same input never does the same thing twice. */
-  key?: string;
-  role_id: RoleId;
-  workspace_id: WorkspaceId;
-}
-
-export interface WorkspacesGrantInput {
-  effect: Effect;
-  /** The idempotency key: the same one with the same input never does the same thing twice. */
-  key?: string;
-  /** Of read, converse, work, delegate and review. Without read nothing else is left. */
-  permissions: Permissions;
-  /** `user:ID`, `agent:ID` or `team:ID`; a team means its members. */
-  principal: Principal;
-  /** `project:ID`, `task:ID` or `conversation:ID`. */
-  subject: Subject;
-  workspace_id: WorkspaceId;
-}
-
-export interface WorkspacesListGrantsInput {
-  cursor?: string | null;
-  /** Which page. */
-  limit?: number | null;
-  /** Only those for this principal itself. */
-  principal?: Principal | null;
-  /** Only those on this thing itself. */
-  subject?: Subject | null;
-  workspace_id: WorkspaceId;
-}
-
-export interface WorkspacesRevokeGrantInput {
-  grant_id: GrantId;
-  /** The idempotency key: the same one with the same input never does the same thing twice. */
-  key?: string;
-  workspace_id: WorkspaceId;
-}
-
-export interface WorkspacesExplainAccessInput {
-  /** Who; the caller when absent. */
-  principal?: Principal | null;
-  /** The thing; the workspace itself when absent. */
-  subject?: Subject | null;
   workspace_id: WorkspaceId;
 }
 
@@ -1144,7 +996,7 @@ export interface ProjectsCreateInput {
 
 export interface ProjectsListInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   workspace_id: WorkspaceId;
 }
@@ -1174,7 +1026,7 @@ export interface ProjectsBoardInput {
 export interface ProjectsTimelineInput {
   /** Only events after this offset. */
   after?: number;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   project_id: ProjectId;
 }
@@ -1201,7 +1053,7 @@ export interface TasksListInput {
   /** Only tasks of this assignee. */
   assignee?: Principal | null;
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   project_id: ProjectId;
   /** Only tasks in this state. */
@@ -1260,7 +1112,7 @@ export interface TasksRemoveDependencyInput {
 }
 
 export interface TasksSearchInput {
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   /** Words, "phrases", -without; or an identifier. */
   q: string;
@@ -1270,7 +1122,7 @@ export interface TasksSearchInput {
 export interface TasksTimelineInput {
   /** Only events after this offset. */
   after?: number;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   task_id: TaskId;
 }
@@ -1289,7 +1141,7 @@ export interface AgentsRegisterInput {
 
 export interface AgentsListInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   workspace_id: WorkspaceId;
 }
@@ -1366,7 +1218,7 @@ export interface DelegationCreateInput {
 
 export interface DelegationListInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   task_id: TaskId;
 }
@@ -1449,7 +1301,7 @@ export interface ConversationsCreateInput {
 
 export interface ConversationsListInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   workspace_id: WorkspaceId;
 }
@@ -1495,13 +1347,13 @@ export interface ConversationsMessagesInput {
   /** Only messages after this number. */
   after?: number;
   conversation_id: ConversationId;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
 }
 
 export interface PenguinInstancesInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   workspace_id: WorkspaceId;
 }
@@ -1512,7 +1364,19 @@ export interface PenguinProbeInput {
   key?: string;
 }
 
-export interface PenguinReconcileInput {
+export interface PenguinReconcileInput ({
+  attempt_id: string;
+  delegation_id?: null;
+  instance_id?: null;
+} | {
+  attempt_id?: null;
+  delegation_id: string;
+  instance_id?: null;
+} | {
+  attempt_id?: null;
+  delegation_id?: null;
+  instance_id: string;
+}) & {
   /** One attempt; or `delegation_id` or `instance_id`. */
   attempt_id?: AttemptId | null;
   /** The newest attempt of a delegation. */
@@ -1538,7 +1402,7 @@ export interface WebhooksCreateInput {
 
 export interface WebhooksListInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   workspace_id: WorkspaceId;
 }
@@ -1571,7 +1435,7 @@ export interface WebhooksRotateSecretInput {
 
 export interface WebhooksDeliveriesInput {
   cursor?: string | null;
-  /** Which page. */
+  /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   /** Only those that stand there. */
   status?: DeliveryStatus | null;
@@ -1626,8 +1490,6 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     register: Mutation<AuthRegisterInput, LoggedIn>;
     /** Gives tokens for an address and a password. */
     login: Mutation<AuthLoginInput, LoggedIn>;
-    /** Gives tokens for the code that a login by another provider brought to the front end, once. */
-    exchange_code: Mutation<AuthExchangeCodeInput, LoggedIn>;
     /** Gives new tokens for a refresh token, which is spent. Showing a spent one again ends the login. */
     refresh: Mutation<AuthRefreshInput, LoggedIn>;
     /** Ends the login that a refresh token belongs to, and with it its access tokens. */
@@ -1700,7 +1562,7 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
   projects: {
     /** Makes a project. Its key is made from the name when none is given. */
     create: Mutation<ProjectsCreateInput, ProjectView>;
-    /** Lists the projects of a workspace that the caller may see. */
+    /** Lists the projects of a workspace. */
     list: Query<ProjectsListInput, Page<ProjectView>>;
     /** Shows a project. */
     get: Query<ProjectsGetInput, ProjectView>;
@@ -1772,22 +1634,6 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     form_team: Mutation<WorkspacesFormTeamInput, TeamView>;
     /** Lists the teams. */
     list_teams: Query<WorkspacesListTeamsInput, Page<TeamView>>;
-    /** Makes a role of permissions that the caller has. */
-    create_role: Mutation<WorkspacesCreateRoleInput, RoleView>;
-    /** Lists the roles that the workspace made; owner, admin, member and guest are built in. */
-    list_roles: Query<WorkspacesListRolesInput, Page<RoleView>>;
-    /** Changes a role, for everyone who has it, at once. */
-    update_role: Mutation<WorkspacesUpdateRoleInput, RoleView>;
-    /** Takes a role away that no member has. */
-    delete_role: Mutation<WorkspacesDeleteRoleInput, RoleDeleted>;
-    /** Allows or denies somebody something with a project, a task or a conversation and all below; deny wins. */
-    grant: Mutation<WorkspacesGrantInput, GrantView>;
-    /** Lists the grants, of all or of one principal or thing. */
-    list_grants: Query<WorkspacesListGrantsInput, Page<GrantView>>;
-    /** Takes a grant away; what it allowed or denied ends with it. */
-    revoke_grant: Mutation<WorkspacesRevokeGrantInput, GrantRevoked>;
-    /** Says what somebody may do with a thing, and why; about others only to who manages access. */
-    explain_access: Query<WorkspacesExplainAccessInput, Explanation>;
     /** Every event after an offset, oldest first and each once; the tracked id is the event's offset. */
     events: Subscription<SubscribeInput, AsyncIterable<{ id: string; data: LiveEvent }>>;
   };

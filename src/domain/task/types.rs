@@ -27,7 +27,7 @@ macro_rules! named {
     };
 }
 
-/// Where a task stands (requirements 3.2).
+/// Where a task stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskStatus {
@@ -114,7 +114,7 @@ pub enum Priority {
     Urgent,
 }
 
-/// Where a delegation stands (requirements 3.6).
+/// Where a delegation stands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DelegationStatus {
@@ -171,6 +171,7 @@ pub enum Verdict {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Review {
     /// How many approvals; 0 means that the work counts as done when it is handed in.
+    #[schemars(range(max = 10))]
     pub approvals: u8,
     /// Whose approvals count.
     pub by: Reviewers,

@@ -15,7 +15,7 @@ use crate::domain::{
 
 use super::world::Entry;
 
-/// Where a delegation is, with the steps that are over within one commit (requirements 3.3).
+/// Where a delegation is, with the steps that are over within one commit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Phase {
     New,
