@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(everything.iter().collect::<Vec<_>>(), Permission::EVERY);
         assert_eq!(
             everything.without(Role::Owner.permissions()).iter().collect::<Vec<_>>(),
-            [Permission::Public, Permission::Signed]
+            [Permission::Public, Permission::Signed, Permission::LoggedIn]
         );
     }
 
