@@ -53,7 +53,7 @@ async fn run() {
             let direct = Direct::over(&machine, &inside).await;
             let none = cell(callers, time, &here, direct, &inside, what).await;
             table.row(&none.cells("none", callers, None));
-            let rest = cell(callers, time, &server, Rest::default(), &outside, what).await;
+            let rest = cell(callers, time, &server, Rest, &outside, what).await;
             table.row(&rest.cells("REST", callers, Some(&none)));
             let ws = cell(callers, time, &server, Ws::open(&outside, callers).await, &outside, what).await;
             table.row(&ws.cells("WebSocket", callers, Some(&none)));
