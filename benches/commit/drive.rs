@@ -10,12 +10,18 @@ pub struct Measured {
     /// From asking to the answer, in order.
     latencies: Vec<Duration>,
     time: Duration,
+    answers: usize,
 }
 
 impl Measured {
     /// Returns answers per second.
     pub fn per_second(&self) -> f64 {
         self.latencies.len() as f64 / self.time.as_secs_f64()
+    }
+
+    /// Returns how many answers there were in all, the unmeasured ones too.
+    pub fn answers(&self) -> usize {
+        self.answers
     }
 
     /// Returns the latency that this share of the calls did not exceed.
@@ -44,7 +50,7 @@ where
                     let ended = Instant::now();
                     nth += 1;
                     if ended > until {
-                        return seen;
+                        return (seen, nth);
                     }
                     if ended > from {
                         seen.push(ended - begun);
@@ -53,10 +59,12 @@ where
             })
         })
         .collect();
-    let mut latencies = vec![];
+    let (mut latencies, mut answers) = (vec![], 0);
     for task in tasks {
-        latencies.extend(task.await.expect("no caller fails"));
+        let (seen, all) = task.await.expect("no caller fails");
+        latencies.extend(seen);
+        answers += all;
     }
     latencies.sort_unstable();
-    Measured { latencies, time }
+    Measured { latencies, time, answers }
 }

@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::node::{TestProcess, scratch};
+use crate::support::node::{TestNode, TestProcess, scratch};
 
 /// Longest wait for the program's next word; npm may have to fetch.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -22,11 +22,25 @@ async fn the_stock_client_is_typed_and_misses_nothing_while_the_server_dies_and_
         let built = Command::new(script).arg(&run).kill_on_drop(true).status();
         let built = timeout(PATIENCE, built).await.expect("it is built in time").expect("there is a shell");
         assert!(built.success(), "the client does not compile as it should");
+        the_readmes_first_call(&run.join("test")).await;
         run_against_a_server(&run.join("test")).await;
         std::fs::remove_dir_all(run).expect("nothing else uses it");
     } else {
         println!("skipped: set LINK_NODE_CLIENT=1 to test with the stock client on Node");
     }
+}
+
+/// Runs it as it is printed, but for the port.
+async fn the_readmes_first_call(folder: &std::path::Path) {
+    let node = TestNode::start().await;
+    let program = folder.join("out/readme.js");
+    let printed = std::fs::read_to_string(&program).expect("it was compiled");
+    std::fs::write(&program, printed.replace("http://localhost:7070", &node.url)).expect("the folder is ours");
+    let ran = Command::new("node").arg("out/readme.js").current_dir(folder).kill_on_drop(true).output();
+    let ran = timeout(PATIENCE, ran).await.expect("it ends").expect("Node is installed");
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(uuid::Uuid::parse_str(said.trim()).is_ok(), "{said}{}", String::from_utf8_lossy(&ran.stderr));
+    node.node.stop().await;
 }
 
 async fn run_against_a_server(folder: &std::path::Path) {

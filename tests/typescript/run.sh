@@ -19,5 +19,8 @@ cd "$run/test"
 npm ci --silent
 mkdir -p node_modules/@link/client
 tar -xzf "$run"/link-client-*.tgz -C node_modules/@link/client --strip-components=1
+# The README's first call, as it is printed.
+sed -n '/^### With TypeScript$/,/^### /p' "$here/../../README.md" | sed -n '/^```ts$/,/^```$/p' | sed '1d;$d' > src/readme.ts
+[ "$(wc -l < src/readme.ts)" = 3 ] || { echo "the README's first call with TypeScript is not three lines"; exit 1; }
 npx --no-install tsc --noEmit
 npx --no-install tsc
