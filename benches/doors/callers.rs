@@ -47,7 +47,7 @@ impl Caller for Direct {
     }
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Rest;
 
 impl Caller for Rest {

@@ -111,6 +111,9 @@ fn expected(operation: &Operation, somebody: &Somebody, at: &World, foreign: boo
     if operation.permission == Permission::Public {
         return "invalid_input";
     }
+    if operation.by_login && identity.credential_is_a_key() {
+        return "forbidden";
+    }
     let Some((scope, _)) = operation.scope else {
         // What is outside of every workspace is changed with a whole credential only.
         let limited = identity.workspace.is_some() || !identity.scopes.contains(Permission::ManageMembers);

@@ -8,7 +8,7 @@ use crate::{
         table::{Kind, Method, Operation},
     },
     domain::{
-        permission::{self, Permission},
+        permission::Permission,
         workspace::Role,
     },
 };
