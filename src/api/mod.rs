@@ -17,6 +17,7 @@ pub mod known_keys;
 pub mod limits;
 pub mod openapi;
 mod penguin;
+mod presence;
 pub mod problem;
 mod projects;
 mod rank;
@@ -48,6 +49,7 @@ pub fn table() -> Table {
         agents::operations(),
         delegation::operations(),
         conversations::operations(),
+        presence::operations(),
         penguin::operations(),
         webhooks::operations(),
     ];

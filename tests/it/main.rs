@@ -24,6 +24,7 @@ mod penguin_lost;
 mod penguin_real;
 mod penguin_recordings;
 mod penguin_router;
+mod presence;
 mod readme;
 mod sockets;
 mod sockets_caps;

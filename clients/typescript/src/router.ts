@@ -319,6 +319,12 @@ export interface EventView {
   type: string;
 }
 
+/** How everyone is. */
+export interface Everyone {
+  /** Members first, then agents; at most 1,000 of each. */
+  items: PresenceView[];
+}
+
 /** Why one permission is there, or not. */
 export interface Explained {
   because: Reason;
@@ -621,6 +627,21 @@ export type Permission = "public" | "signed" | "logged_in" | "enter" | "read" | 
 /** A set of permissions. */
 export type Permissions = ("read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members" | "own")[];
 
+/** How someone is, in rising order: of several connections the highest counts. */
+export type Presence = "offline" | "away" | "online" | "working";
+
+/** How someone is. */
+export interface PresenceView {
+  /** Since when; unknown for who was not here lately. */
+  since: string | null;
+  /** How. */
+  status: Presence;
+  /** In their own words. */
+  text: string | null;
+  /** Who: a member or an agent. */
+  who: Principal;
+}
+
 /** Who acts or is meant, as `kind:id`. */
 export type Principal = string;
 
@@ -837,6 +858,12 @@ export interface TeamView {
   members: Principal[];
   /** Its name. */
   name: string;
+}
+
+/** What was told. */
+export interface Told {
+  on: boolean;
+  topic: Subject;
 }
 
 /** A person. */
@@ -1492,6 +1519,29 @@ export interface ConversationsMessagesInput {
   limit?: number | null;
 }
 
+export interface PresenceSetInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  status: Presence;
+  /** In your own words. */
+  text?: string | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface PresenceListInput {
+  workspace_id: WorkspaceId;
+}
+
+export interface PresenceTypingInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** Writing, or no longer. */
+  on: boolean;
+  /** Where: `conversation:ID`, `task:ID` and the like. */
+  topic: Subject;
+  workspace_id: WorkspaceId;
+}
+
 export interface PenguinInstancesInput {
   cursor?: string | null;
   /** Which page. */
@@ -1687,6 +1737,14 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     probe: Mutation<PenguinProbeInput, Probed>;
     /** Asks the Penguin what became of an attempt, of a delegation's newest attempt or of everything that runs on an instance, and brings Link's state in line. */
     reconcile: Mutation<PenguinReconcileInput, Reconciliation>;
+  };
+  presence: {
+    /** Says how the caller is, for a minute; a socket says it for as long as it is open. */
+    set: Mutation<PresenceSetInput, PresenceView>;
+    /** Lists how every member and every agent is now, and since when. */
+    list: Query<PresenceListInput, Everyone>;
+    /** Tells those who may see a topic that the caller is writing there, or no longer. */
+    typing: Mutation<PresenceTypingInput, Told>;
   };
   projects: {
     /** Makes a project. Its key is made from the name when none is given. */

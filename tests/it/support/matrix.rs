@@ -73,6 +73,9 @@ impl World {
     pub fn good(&self, operation: &str, field: &str) -> Value {
         match field {
             _ if self.names(field) => json!(self.id(field)),
+            "status" => json!("online"),
+            "topic" => json!(format!("task:{}", self.id("task_id"))),
+            "on" => json!(true),
             "email" => json!("nobody@example.org"),
             "password" | "new_password" => json!("correct horse"),
             "refresh_token" => json!("link_rt_none"),
