@@ -22,6 +22,7 @@ use crate::{
 use super::{
     context::Context,
     feed::{Batch, Committed, Signal, Topics},
+    presence::{self, Connection},
     subscription::{Subscription, removes},
 };
 
@@ -109,6 +110,11 @@ impl ClientHandle {
     /// Ends a subscription.
     pub fn unsubscribe(&self, workspace: WorkspaceId) {
         let _ = self.actor.cast(ClientMessage::Unsubscribe(workspace));
+    }
+
+    /// Names the connection, for as long as it lives.
+    pub fn connection(&self) -> Connection {
+        Connection(self.actor.get_cell())
     }
 
     /// Ends the client.
@@ -276,7 +282,16 @@ impl ClientState {
             return Ok(());
         }
         let offset = subscription.cursor;
-        self.tell(Told::CaughtUp { workspace, offset }).await
+        let here = presence::state(&self.context, workspace, &subscription.topics).await;
+        let seen = match &here {
+            Some(here) => subscription.sees(&self.context, here).await,
+            None => false,
+        };
+        self.tell(Told::CaughtUp { workspace, offset }).await?;
+        match here.filter(|_| seen) {
+            Some(here) => self.tell(Told::Signal(here)).await,
+            None => Ok(()),
+        }
     }
 
     async fn send_page(&mut self, workspace: WorkspaceId, page: Vec<Recorded>) -> Result<(), TooSlow> {

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-use super::{feed::Feed, webhooks::Postman};
+use super::{feed::Feed, presence::Presence, webhooks::Postman};
 
 /// Snapshots that are written at the same time; more are skipped, since the log has everything.
 const SNAPSHOTS_MAX: usize = 4;
@@ -38,6 +38,8 @@ pub struct Context {
     pub clock: Clock,
     /// Committed batches, to this node's clients.
     pub feed: Feed,
+    /// Who is here.
+    pub presence: Presence,
     /// This node's leases.
     pub membership: Membership,
     /// Credentials of agent servers.
@@ -70,6 +72,7 @@ impl Context {
             writes,
             clock,
             feed: Feed::default(),
+            presence: Presence::default(),
             membership,
             vault,
             postman,

@@ -12,7 +12,10 @@ use crate::{
     persistence::{queries, webhooks},
 };
 
-use super::{context::Context, request::CommandError, supervision::Intensity, supervisor, workspace::WorkspaceHandle};
+use super::{
+    context::Context, presence::Keeper, request::CommandError, supervision::Intensity, supervisor,
+    workspace::WorkspaceHandle,
+};
 
 /// A cheap handle on all workspaces of this node.
 #[derive(Clone)]
@@ -76,6 +79,8 @@ enum DirectoryMessage {
     Activate(WorkspaceId, RpcReplyPort<Result<WorkspaceHandle, String>>),
     /// Start a workspace and have it look for open work.
     Revive(WorkspaceId),
+    /// Start the keeper of presence.
+    Keep,
 }
 
 struct Root;
@@ -85,6 +90,8 @@ struct RootState {
     active: Arc<DashMap<WorkspaceId, WorkspaceHandle>>,
     names: HashMap<ActorId, WorkspaceId>,
     failing: HashMap<WorkspaceId, (Intensity, Instant)>,
+    keeper: Option<ActorId>,
+    keeper_failing: Intensity,
 }
 
 impl Actor for Root {
@@ -94,10 +101,12 @@ impl Actor for Root {
 
     async fn pre_start(
         &self,
-        _: ActorRef<DirectoryMessage>,
+        myself: ActorRef<DirectoryMessage>,
         (context, active): Self::Arguments,
     ) -> Result<RootState, ActorProcessingErr> {
-        Ok(RootState { context, active, names: HashMap::new(), failing: HashMap::new() })
+        myself.cast(DirectoryMessage::Keep)?;
+        let (names, failing) = (HashMap::new(), HashMap::new());
+        Ok(RootState { context, active, names, failing, keeper: None, keeper_failing: Intensity::default() })
     }
 
     async fn handle(
@@ -121,6 +130,10 @@ impl Actor for Root {
                 }
                 Err(error) => tracing::warn!(workspace = %id, error, "workspace not started"),
             },
+            DirectoryMessage::Keep => {
+                let keeper = Actor::spawn_linked(None, Keeper, state.context.clone(), myself.get_cell()).await?.0;
+                state.keeper = Some(keeper.get_id());
+            }
         }
         Ok(())
     }
@@ -136,6 +149,13 @@ impl Actor for Root {
             SupervisionEvent::ActorFailed(cell, error) => (cell, error.to_string()),
             _ => return Ok(()),
         };
+        if state.keeper == Some(cell.get_id()) {
+            metrics::counter!("link_actor_failures_total", "actor" => "presence").increment(1);
+            let pause = state.keeper_failing.failed(Instant::now());
+            tracing::error!(error, pause_ms = pause.as_millis() as u64, "the keeper of presence stopped");
+            myself.send_after(pause + Duration::from_millis(1), || DirectoryMessage::Keep);
+            return Ok(());
+        }
         let Some(id) = state.names.remove(&cell.get_id()) else { return Ok(()) };
         state.active.remove_if(&id, |_, known| known.supervisor.get_id() == cell.get_id());
         let now = Instant::now();

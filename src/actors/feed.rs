@@ -107,6 +107,16 @@ pub enum Topics {
     Some(Vec<Subject>),
 }
 
+impl Topics {
+    /// Tells whether they name a subject.
+    pub fn let_through(&self, subject: &Subject) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(subjects) => subjects.contains(subject),
+        }
+    }
+}
+
 /// The events of one commit, in offset order.
 #[derive(Debug)]
 pub struct Batch {
@@ -150,11 +160,7 @@ pub struct Signal {
 impl Signal {
     /// Tells whether a principal may see it, and a topic filter lets it through.
     pub fn concerns(&self, who: Principal, topics: &Topics) -> bool {
-        let wanted = match topics {
-            Topics::All => true,
-            Topics::Some(subjects) => subjects.contains(&self.topic),
-        };
-        wanted && self.audience.as_ref().is_none_or(|audience| audience.contains(&who))
+        topics.let_through(&self.topic) && self.audience.as_ref().is_none_or(|audience| audience.contains(&who))
     }
 }
 

@@ -8,6 +8,7 @@
 //!               ├─ runs        one actor per running attempt: drives the agent
 //!               ├─ probes      one actor per instance: asks whether it lives
 //!               └─ couriers    one actor per webhook: sends events to endpoints outside
+//! presence                     tells who comes and goes
 //! clients                      one actor per socket
 //! ```
 
@@ -19,6 +20,7 @@ mod driving;
 pub mod encoding;
 mod entity;
 pub mod feed;
+pub mod presence;
 mod probe;
 mod reconcile;
 pub mod request;

@@ -20,6 +20,7 @@ pub mod limits;
 pub mod oidc;
 pub mod openapi;
 mod penguin;
+mod presence;
 pub mod problem;
 mod projects;
 mod rank;
@@ -67,6 +68,7 @@ pub fn table() -> Table {
         agents::operations(),
         delegation::operations(),
         conversations::operations(),
+        presence::operations(),
         penguin::operations(),
         webhooks::operations(),
     ];

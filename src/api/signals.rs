@@ -1,56 +1,82 @@
 //! What people tell each other beside the log: presence and typing. It reaches those who may see its topic.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    actors::{encoding::Encoded, feed::Signal},
+    actors::{
+        encoding::Encoded,
+        feed::Signal,
+        presence::{self, Connection},
+    },
     domain::{
         access::Verdict,
         conversation::ConversationKind,
         ids::{Subject, WorkspaceId},
         permission::Permission,
+        presence::Presence,
     },
     persistence::{
         self,
+        access::Access,
         queries::{self, Scope},
     },
 };
 
-use super::{Api, Identity};
+use super::{Api, Identity, problem::Problem, services::Services};
+
+/// The type of the signal that someone is writing, or no longer.
+pub(super) const TYPING: &str = "user:typing";
 
 impl Api {
-    /// Hands something ephemeral to everyone in the workspace who may see its topic. It is dropped when the sender
-    /// may not see it either, or when the database does not answer: that is what a signal is.
-    pub async fn signal(
-        &self,
-        who: &Identity,
-        workspace: WorkspaceId,
-        topic: Subject,
-        kind: &'static str,
-        mut data: Value,
-    ) {
-        data["who"] = Value::String(who.principal.to_string());
-        let context = self.services().context();
-        let Some(scope) = Scope::of(topic) else { return };
-        let needed = if scope == Scope::Workspace { Permission::Enter } else { Permission::Read };
-        let Ok(Some(access)) = queries::access(&context.pool, scope, topic.id(), who.viewer()).await else { return };
-        if access.workspace != workspace || access.decision().verdict(needed) != Verdict::Granted {
-            return;
+    /// Notes how someone is for as long as their connection lives; nothing happens where they are no member, or where
+    /// the database does not answer.
+    pub async fn present(&self, who: &Identity, workspace: WorkspaceId, connection: Connection, status: Presence) {
+        let (context, principal) = (self.services().context(), who.principal);
+        let access = queries::access(&context.pool, Scope::Workspace, workspace.0, who.viewer()).await;
+        let may = |access: Access| access.decision().verdict(Permission::Converse) == Verdict::Granted;
+        if access.is_ok_and(|found| found.is_some_and(may)) {
+            presence::set(context, (workspace, principal), Some(connection), (status, None));
         }
-        let audience = match topic {
-            Subject::Conversation(id) => match queries::conversation(&context.tenant(workspace), id).await {
-                Ok(Some(known)) if known.kind == ConversationKind::Dm => Some(known.participants),
-                Ok(Some(_)) => None,
-                Ok(None) | Err(_) => return,
-            },
-            _ => None,
-        };
-        let refs = access.chain;
-        context.feed.send(Signal { workspace, topic, refs, kind, data, audience, encoded: Encoded::default() });
+    }
+
+    /// Tells that someone is writing, or no longer. It is dropped where they may not see the topic either, or where
+    /// the database does not answer: that is what a signal is.
+    pub async fn typing(&self, who: &Identity, workspace: WorkspaceId, topic: Subject, on: bool) {
+        let _ = tell(self.services(), who, workspace, topic, TYPING, json!({"on": on})).await;
     }
 
     /// Tells whether the database answers.
     pub async fn database_answers(&self) -> bool {
         persistence::answers(&self.services().context().pool).await
     }
+}
+
+/// Hands something ephemeral to everyone in the workspace who may see its topic; returns whether the sender may.
+pub(super) async fn tell(
+    services: &Services,
+    who: &Identity,
+    workspace: WorkspaceId,
+    topic: Subject,
+    kind: &'static str,
+    mut data: Value,
+) -> Result<bool, Problem> {
+    data["who"] = Value::String(who.principal.to_string());
+    let context = services.context();
+    let Some(scope) = Scope::of(topic) else { return Ok(false) };
+    let needed = if scope == Scope::Workspace { Permission::Enter } else { Permission::Read };
+    let Some(access) = queries::access(&context.pool, scope, topic.id(), who.viewer()).await? else { return Ok(false) };
+    if access.workspace != workspace || access.decision().verdict(needed) != Verdict::Granted {
+        return Ok(false);
+    }
+    let audience = match topic {
+        Subject::Conversation(id) => match queries::conversation(&context.tenant(workspace), id).await? {
+            Some(known) if known.kind == ConversationKind::Dm => Some(known.participants),
+            Some(_) => None,
+            None => return Ok(false),
+        },
+        _ => None,
+    };
+    let refs = access.chain;
+    context.feed.send(Signal { workspace, topic, refs, kind, data, audience, encoded: Encoded::default() });
+    Ok(true)
 }

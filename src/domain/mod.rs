@@ -10,6 +10,7 @@ pub mod failure;
 pub mod ids;
 pub mod model;
 pub mod permission;
+pub mod presence;
 mod present;
 pub mod principal;
 pub mod project;

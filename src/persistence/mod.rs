@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod api_keys;
+pub mod attendance;
 pub mod audit;
 pub mod deliveries;
 pub mod embedded;

@@ -10,7 +10,7 @@ use crate::domain::{
     access::Effect,
     ids::{DelegationId, ProjectId, Subject, TaskId, UserId, WorkspaceId},
     permission::Permission,
-    principal::Principal,
+    principal::{Principal, Service},
     workspace::Role,
 };
 
@@ -75,6 +75,9 @@ pub async fn workspaces(
     let belongs = match who {
         Principal::User(_) => "SELECT o.workspace_id FROM workspace_members o WHERE o.user_id = $1",
         Principal::Agent(_) => "SELECT o.workspace_id FROM agents o WHERE o.id = $1 AND o.availability <> 'retired'",
+        Principal::Service(Service::Account(_)) => {
+            "SELECT o.workspace_id FROM workspace_services o WHERE o.service_id = $1"
+        }
         Principal::Team(_) | Principal::Service(_) => return Ok(vec![]),
     };
     let rest = format!(

@@ -10,7 +10,7 @@ use link::{
         access::{Effect, Grant, Place, Standing, Verdict, decide},
         ids::Subject,
         permission::{Permission, Permissions},
-        principal::Principal,
+        principal::{Principal, Service},
         workspace::Role,
     },
     persistence::queries::Scope,
@@ -72,6 +72,9 @@ async fn everybody(node: &TestNode, world: &World, foreign: &World) -> Vec<Someb
     }
     let agent = |id| Identity { principal: Principal::Agent(parse(id)), ..owner.clone() };
     all.push(somebody("agent", agent(world.id("agent_id")), Some(Permissions::OF_AGENTS)));
+    let service = Principal::Service(Service::Account(parse(world.id("service_id"))));
+    let service = Identity { principal: service, ..owner.clone() };
+    all.push(somebody("service", service, Some(Role::Member.permissions())));
     let retired = world.person.scripted(world.id("workspace_id"), "Retired", "say Bye.").await;
     world.person.post(&format!("/agents/{retired}/retire"), json!({})).await;
     all.push(somebody("retired agent", agent(&retired), None));
@@ -110,9 +113,6 @@ fn expected(operation: &Operation, somebody: &Somebody, at: &World, foreign: boo
     };
     if operation.permission == Permission::Public {
         return "invalid_input";
-    }
-    if operation.by_login && identity.credential_is_a_key() {
-        return "forbidden";
     }
     let Some((scope, _)) = operation.scope else {
         // What is outside of every workspace is changed with a whole credential only.

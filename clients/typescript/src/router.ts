@@ -284,9 +284,12 @@ export interface Done {
   ok: boolean;
 }
 
+/** Whether a grant gives or takes. */
+export type Effect = "allow" | "deny";
+
 /** A piece of the log. */
 export interface EventPage {
-  /** The events, oldest first; those of others' direct conversations are left out. */
+  /** The events, oldest first; those that the caller may not see are left out. */
   events: EventView[];
   /** The end of the log. */
   head: number;
@@ -316,11 +319,40 @@ export interface EventView {
   type: string;
 }
 
-/** Why an attempt went where it went. */
+/** How everyone is. */
+export interface Everyone {
+  /** Members first, then agents; at most 1,000 of each. */
+  items: PresenceView[];
+}
+
+/** Why one permission is there, or not. */
 export interface Explained {
+  because: Reason;
+  /** The grant that gives or takes it. */
+  grant_id: GrantId | null;
+  may: boolean;
+  permission: Permission;
+}
+
+/** Why an attempt went where it went. */
+export interface Explained2 {
   agent_id: AgentId;
   attempt_id: AttemptId;
   route: Route;
+}
+
+/** What somebody may do with a thing, and why. */
+export interface Explanation {
+  /** What they may do. */
+  may: Permissions;
+  principal: Principal;
+  /** Each permission with its reason. */
+  reasons: Explained[];
+  /** Their role in the workspace; absent for agents. */
+  role: MemberRole | null;
+  subject: Subject;
+  /** Whether they may know that it exists. */
+  visible: boolean;
 }
 
 /** The class of an attempt's failure; it decides what happens next. */
@@ -339,6 +371,30 @@ export interface FieldError {
 
 /** How one task depends on another. */
 export type Gate = "blocks" | "review_ready_ok" | "relates" | "duplicates";
+
+/** What somebody may, or may not, do with one thing. */
+export type GrantId = string;
+
+/** Which grant is gone. */
+export interface GrantRevoked {
+  grant_id: GrantId;
+}
+
+/** What somebody may, or may not, do with one thing and with what is below it. */
+export interface GrantView {
+  /** Since when. */
+  created_at: string;
+  /** Whether it gives or takes. */
+  effect: Effect;
+  /** Its id. */
+  id: GrantId;
+  /** What. */
+  permissions: Permissions;
+  /** Who; a team means its members. */
+  principal: Principal;
+  /** The project, task or conversation. */
+  subject: Subject;
+}
 
 /** A server that runs an agent. */
 export interface Instance {
@@ -410,6 +466,8 @@ export type KeyId = string;
 export interface KeyView {
   created_at: string;
   expires_at: string;
+  /** Whom it is bound to. */
+  holder: Principal;
   id: KeyId;
   /** To the minute. */
   last_used_at: string | null;
@@ -460,6 +518,9 @@ export interface LoggedIn {
   user: UserView;
 }
 
+/** `owner`, `admin`, `member`, `guest`, or the id of a custom role. */
+export type MemberRole = string;
+
 /** A member of a workspace. */
 export interface MemberView {
   /** Their address. */
@@ -468,8 +529,8 @@ export interface MemberView {
   joined_at: string;
   /** Their name. */
   name: string;
-  /** What they may do. */
-  role: Role;
+  /** Their role: what they may do. */
+  role: MemberRole;
   /** Who. */
   user_id: UserId;
 }
@@ -501,6 +562,8 @@ export interface MessageView {
 export interface NewKey {
   created_at: string;
   expires_at: string;
+  /** Whom it is bound to. */
+  holder: Principal;
   id: KeyId;
   /** Send as `Authorization: Bearer …`. It cannot be shown again. */
   key: string;
@@ -561,6 +624,27 @@ export interface PenguinView {
   turns_max: number;
   /** Where it is. */
   url: string;
+}
+
+/** What an operation needs. */
+export type Permission = "public" | "signed" | "logged_in" | "enter" | "read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members" | "own";
+
+/** A set of permissions. */
+export type Permissions = ("read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members" | "own")[];
+
+/** How someone is, in rising order: of several connections the highest counts. */
+export type Presence = "offline" | "away" | "online" | "working";
+
+/** How someone is. */
+export interface PresenceView {
+  /** Since when; unknown for who was not here lately. */
+  since: string | null;
+  /** How. */
+  status: Presence;
+  /** In their own words. */
+  text: string | null;
+  /** Who: a member or an agent. */
+  who: Principal;
 }
 
 /** Who acts or is meant, as `kind:id`. */
@@ -635,13 +719,21 @@ export interface ProjectView {
   workspace_id: WorkspaceId;
 }
 
+/** Why somebody may do something somewhere, or not. */
+export type Reason = "role" | "allowed" | "denied" | "unseen" | "not_given" | "out_of_scope";
+
 /** What became of attempts. */
 export interface Reconciliation {
   items: Attempt[];
 }
 
-/** Who is no longer a member. */
+/** Which program is no longer a member. */
 export interface Removed {
+  service_id: ServiceId;
+}
+
+/** Who is no longer a member. */
+export interface Removed2 {
   user_id: UserId;
 }
 
@@ -673,8 +765,25 @@ export interface RevokedKey {
   id: KeyId;
 }
 
-/** What a member may do, in rising order. */
-export type Role = "guest" | "member" | "admin" | "owner";
+/** Which role is gone. */
+export interface RoleDeleted {
+  role_id: RoleId;
+}
+
+/** A role that a workspace made for itself. */
+export type RoleId = string;
+
+/** A role that the workspace made. */
+export interface RoleView {
+  /** Since when. */
+  created_at: string;
+  /** Its id, which is also what a member's `role` says. */
+  id: RoleId;
+  /** Its name. */
+  name: string;
+  /** What its members may do. */
+  permissions: Permissions;
+}
 
 /** Why an agent and an instance were chosen. */
 export interface Route {
@@ -686,11 +795,26 @@ export interface Route {
 
 /** Why the attempts of a delegation went where they went. */
 export interface Routes {
-  items: Explained[];
+  items: Explained2[];
 }
 
 /** How an agent is driven. */
 export type RuntimeKind = "penguin" | "scripted";
+
+/** A program outside of Link that is a member of a workspace. */
+export type ServiceId = string;
+
+/** A program that is a member. */
+export interface ServiceView {
+  /** Since when. */
+  added_at: string;
+  /** Its id. */
+  id: ServiceId;
+  /** Its name. */
+  name: string;
+  /** As what: a built-in role, or the id of one of the workspace's own. */
+  role: MemberRole;
+}
 
 /** What an event is about, as `kind:id`. */
 export type Subject = string;
@@ -762,6 +886,12 @@ export interface TeamView {
   name: string;
 }
 
+/** What was told. */
+export interface Told {
+  on: boolean;
+  topic: Subject;
+}
+
 /** A person. */
 export type UserId = string;
 
@@ -826,8 +956,8 @@ export interface WorkspaceView {
   name: string;
   /** Who made it. */
   owner_id: UserId;
-  /** The caller's role in it. */
-  role: Role;
+  /** The caller's role in it; absent for agents. */
+  role: MemberRole | null;
   /** Rises with each change. */
   version: number;
 }
@@ -848,6 +978,13 @@ export interface AuthLoginInput {
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
   password: string;
+}
+
+export interface AuthExchangeCodeInput {
+  /** As it came to the front end; it is good for a minute. */
+  code: string;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
 }
 
 export interface AuthRefreshInput {
@@ -884,7 +1021,7 @@ export interface AuthCreateApiKeyInput {
   /** What it is for. */
   name: string;
   /** What it is good for, of what the caller may: `read`, `converse`, `work`, `delegate` and so on. Absent: everything. */
-  scopes?: ("read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_members")[] | null;
+  scopes?: ("read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members" | "own")[] | null;
   /** The only workspace that it is good for. Absent: all of the caller's. */
   workspace_id?: WorkspaceId | null;
 }
@@ -896,6 +1033,85 @@ export interface AuthListApiKeysInput {
 }
 
 export interface AuthRevokeApiKeyInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  key_id: KeyId;
+}
+
+export interface WorkspacesAddServiceInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** What others see; one service each. */
+  name: string;
+  /** A built-in role, or the id of one of the workspace's own. */
+  role: MemberRole;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesListServicesInput {
+  cursor?: string | null;
+  /** The most rows of one page; 50 when absent. */
+  limit?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesRemoveServiceInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  service_id: ServiceId;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesCreateServiceKeyInput {
+  /** Absent: in 90 days. At most a year from now. */
+  expires_at?: string | null;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** What it is for. */
+  name: string;
+  /** What it is good for, of what the service may. Absent: everything. */
+  scopes: ("read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members" | "own")[] | null;
+  service_id: ServiceId;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesListServiceKeysInput {
+  cursor?: string | null;
+  /** The most rows of one page; 50 when absent. */
+  limit?: number | null;
+  service_id: ServiceId;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesRevokeServiceKeyInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  key_id: KeyId;
+  service_id: ServiceId;
+  workspace_id: WorkspaceId;
+}
+
+export interface AgentsCreateKeyInput {
+  agent_id: AgentId;
+  /** Absent: in 90 days. At most a year from now. */
+  expires_at?: string | null;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** What it is for. */
+  name: string;
+  /** What it is good for, of what the agent may. Absent: everything. */
+  scopes: ("read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members" | "own")[] | null;
+}
+
+export interface AgentsListKeysInput {
+  agent_id: AgentId;
+  cursor?: string | null;
+  /** The most rows of one page; 50 when absent. */
+  limit?: number | null;
+}
+
+export interface AgentsRevokeKeyInput {
+  agent_id: AgentId;
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
   key_id: KeyId;
@@ -935,7 +1151,7 @@ export interface WorkspacesAddMemberInput ({
   email?: string | null;
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
-  role: Role;
+  role: MemberRole;
   /** The person's id; or `email`. */
   user_id?: UserId | null;
   workspace_id: WorkspaceId;
@@ -951,7 +1167,7 @@ export interface WorkspacesListMembersInput {
 export interface WorkspacesUpdateMemberInput {
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
-  role: Role;
+  role: MemberRole;
   user_id: UserId;
   workspace_id: WorkspaceId;
 }
@@ -983,6 +1199,76 @@ export interface WorkspacesEventsInput {
   after?: number;
   /** The most rows of one page; 50 when absent. */
   limit?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesCreateRoleInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  name: string;
+  permissions: Permissions;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesListRolesInput {
+  cursor?: string | null;
+  /** The most rows of one page; 50 when absent. */
+  limit?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesUpdateRoleInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  name?: string | null;
+  permissions?: Permissions | null;
+  role_id: RoleId;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesDeleteRoleInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  role_id: RoleId;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesGrantInput {
+  effect: Effect;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** Of read, converse, work, delegate and review. Without read nothing else is left. */
+  permissions: Permissions;
+  /** `user:ID`, `agent:ID` or `team:ID`; a team means its members. */
+  principal: Principal;
+  /** `project:ID`, `task:ID` or `conversation:ID`. */
+  subject: Subject;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesListGrantsInput {
+  cursor?: string | null;
+  /** The most rows of one page; 50 when absent. */
+  limit?: number | null;
+  /** Only those for this principal itself. */
+  principal?: Principal | null;
+  /** Only those on this thing itself. */
+  subject?: Subject | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesRevokeGrantInput {
+  grant_id: GrantId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesExplainAccessInput {
+  /** Who; the caller when absent. */
+  principal?: Principal | null;
+  /** The thing; the workspace itself when absent. */
+  subject?: Subject | null;
   workspace_id: WorkspaceId;
 }
 
@@ -1351,6 +1637,29 @@ export interface ConversationsMessagesInput {
   limit?: number | null;
 }
 
+export interface PresenceSetInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  status: Presence;
+  /** In your own words. */
+  text?: string | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface PresenceListInput {
+  workspace_id: WorkspaceId;
+}
+
+export interface PresenceTypingInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** Writing, or no longer. */
+  on: boolean;
+  /** Where: `conversation:ID`, `task:ID` and the like. */
+  topic: Subject;
+  workspace_id: WorkspaceId;
+}
+
 export interface PenguinInstancesInput {
   cursor?: string | null;
   /** The most rows of one page; 50 when absent. */
@@ -1464,6 +1773,12 @@ export interface SubscribeInput {
 /** Link's operations, as the stock `@trpc/client` wants to know them. */
 export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape: ErrorShape; transformer: false }, {
   agents: {
+    /** Makes an API key that is bound to an agent; the key itself is shown this once. */
+    create_key: Mutation<AgentsCreateKeyInput, NewKey>;
+    /** Lists an agent's API keys, revoked ones too. */
+    list_keys: Query<AgentsListKeysInput, Page<KeyView>>;
+    /** Ends an API key of an agent at once. */
+    revoke_key: Mutation<AgentsRevokeKeyInput, RevokedKey>;
     /** Lets an agent join, with the servers that run it. */
     register: Mutation<AgentsRegisterInput, AgentView>;
     /** Lists the agents of a workspace. */
@@ -1490,6 +1805,8 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     register: Mutation<AuthRegisterInput, LoggedIn>;
     /** Gives tokens for an address and a password. */
     login: Mutation<AuthLoginInput, LoggedIn>;
+    /** Gives tokens for the code that a login by another provider brought to the front end, once. */
+    exchange_code: Mutation<AuthExchangeCodeInput, LoggedIn>;
     /** Gives new tokens for a refresh token, which is spent. Showing a spent one again ends the login. */
     refresh: Mutation<AuthRefreshInput, LoggedIn>;
     /** Ends the login that a refresh token belongs to, and with it its access tokens. */
@@ -1559,10 +1876,18 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     /** Asks the Penguin what became of an attempt, of a delegation's newest attempt or of everything that runs on an instance, and brings Link's state in line. */
     reconcile: Mutation<PenguinReconcileInput, Reconciliation>;
   };
+  presence: {
+    /** Says how the caller is, for a minute; a socket says it for as long as it is open. */
+    set: Mutation<PresenceSetInput, PresenceView>;
+    /** Lists how every member and every agent is now, and since when. */
+    list: Query<PresenceListInput, Everyone>;
+    /** Tells those who may see a topic that the caller is writing there, or no longer. */
+    typing: Mutation<PresenceTypingInput, Told>;
+  };
   projects: {
     /** Makes a project. Its key is made from the name when none is given. */
     create: Mutation<ProjectsCreateInput, ProjectView>;
-    /** Lists the projects of a workspace. */
+    /** Lists the projects of a workspace that the caller may see. */
     list: Query<ProjectsListInput, Page<ProjectView>>;
     /** Shows a project. */
     get: Query<ProjectsGetInput, ProjectView>;
@@ -1614,6 +1939,18 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     redeliver: Mutation<WebhooksRedeliverInput, DeliveryView>;
   };
   workspaces: {
+    /** Lets a program in as a member, with a role that the caller could have. */
+    add_service: Mutation<WorkspacesAddServiceInput, ServiceView>;
+    /** Lists the programs that are members. */
+    list_services: Query<WorkspacesListServicesInput, Page<ServiceView>>;
+    /** Takes a program out; its keys end at once. */
+    remove_service: Mutation<WorkspacesRemoveServiceInput, Removed>;
+    /** Makes an API key for a program; the key itself is shown this once. */
+    create_service_key: Mutation<WorkspacesCreateServiceKeyInput, NewKey>;
+    /** Lists a program's API keys, revoked ones too. */
+    list_service_keys: Query<WorkspacesListServiceKeysInput, Page<KeyView>>;
+    /** Ends an API key of a program at once. */
+    revoke_service_key: Mutation<WorkspacesRevokeServiceKeyInput, RevokedKey>;
     /** Makes a workspace; the caller is its first owner. */
     create: Mutation<WorkspacesCreateInput, WorkspaceView>;
     /** Lists the workspaces that the caller is a member of. */
@@ -1629,11 +1966,27 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     /** Changes a member's role. */
     update_member: Mutation<WorkspacesUpdateMemberInput, MemberView>;
     /** Takes a member out; everyone may leave, the last owner cannot. */
-    remove_member: Mutation<WorkspacesRemoveMemberInput, Removed>;
+    remove_member: Mutation<WorkspacesRemoveMemberInput, Removed2>;
     /** Forms a team of members and agents that tasks can be assigned to. */
     form_team: Mutation<WorkspacesFormTeamInput, TeamView>;
     /** Lists the teams. */
     list_teams: Query<WorkspacesListTeamsInput, Page<TeamView>>;
+    /** Makes a role of permissions that the caller has. */
+    create_role: Mutation<WorkspacesCreateRoleInput, RoleView>;
+    /** Lists the roles that the workspace made; owner, admin, member and guest are built in. */
+    list_roles: Query<WorkspacesListRolesInput, Page<RoleView>>;
+    /** Changes a role, for everyone who has it, at once. */
+    update_role: Mutation<WorkspacesUpdateRoleInput, RoleView>;
+    /** Takes a role away that no member has. */
+    delete_role: Mutation<WorkspacesDeleteRoleInput, RoleDeleted>;
+    /** Allows or denies somebody something with a project, a task or a conversation and all below; deny wins. */
+    grant: Mutation<WorkspacesGrantInput, GrantView>;
+    /** Lists the grants, of all or of one principal or thing. */
+    list_grants: Query<WorkspacesListGrantsInput, Page<GrantView>>;
+    /** Takes a grant away; what it allowed or denied ends with it. */
+    revoke_grant: Mutation<WorkspacesRevokeGrantInput, GrantRevoked>;
+    /** Says what somebody may do with a thing, and why; about others only to who manages access. */
+    explain_access: Query<WorkspacesExplainAccessInput, Explanation>;
     /** Every event after an offset, oldest first and each once; the tracked id is the event's offset. */
     events: Subscription<SubscribeInput, AsyncIterable<{ id: string; data: LiveEvent }>>;
   };

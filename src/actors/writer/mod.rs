@@ -40,6 +40,7 @@ pub(super) use intake::{Intake, Item, ItemOutcome, Outcome, Proposal, ProposalEr
 use super::{
     context::Context,
     feed::{Batch, Committed},
+    presence,
     workspace::Members,
 };
 
@@ -307,6 +308,9 @@ impl WriterState {
         }
         for event in &events {
             self.members.tell_sessions(event);
+        }
+        for event in &events {
+            presence::tell_agent(&self.context, self.workspace, &event.recorded);
         }
         self.members.wake_couriers();
         self.context.feed.publish(&Arc::new(Batch { workspace: self.workspace, events }));

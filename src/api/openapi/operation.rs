@@ -7,10 +7,7 @@ use crate::{
         call::KEY_LENGTH_MAX,
         table::{Kind, Method, Operation},
     },
-    domain::{
-        permission::Permission,
-        workspace::Role,
-    },
+    domain::{permission::Permission, workspace::Role},
 };
 
 use super::{

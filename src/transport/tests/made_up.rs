@@ -17,13 +17,11 @@ use crate::{
     domain::{
         event::{Event, Recorded},
         ids::Subject,
+        presence::Presence,
         principal::{Principal, Service},
         tests::examples::examples,
     },
-    transport::ws::{
-        client_frame::{ClientFrame, Presence},
-        server_frame::ServerFrame,
-    },
+    transport::ws::{client_frame::ClientFrame, server_frame::ServerFrame},
 };
 
 /// Any id.

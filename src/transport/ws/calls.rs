@@ -1,7 +1,7 @@
 //! What a client asks for, and how it is answered.
 
 use futures::FutureExt;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     actors::client::{Refusal, SUBSCRIPTIONS_MAX, Wanted},
@@ -9,10 +9,7 @@ use crate::{
         Caller,
         problem::{self, Problem},
     },
-    domain::{
-        ids::{Subject, WorkspaceId},
-        permission::Permission,
-    },
+    domain::{ids::WorkspaceId, permission::Permission},
 };
 
 use super::{
@@ -63,12 +60,11 @@ impl Session {
             ClientFrame::Presence { workspace, .. } | ClientFrame::Typing { workspace, .. }
                 if !self.identity.reaches(workspace, Permission::Converse) => {}
             ClientFrame::Presence { workspace, status } => {
-                let (topic, data) = (Subject::Workspace(workspace), json!({"status": status}));
-                self.doors.api.signal(&self.identity, workspace, topic, "user:presence", data).await;
+                let connection = self.client.connection();
+                self.doors.api.present(&self.identity, workspace, connection, status).await;
             }
             ClientFrame::Typing { workspace, topic, on } => {
-                let data = json!({"on": on});
-                self.doors.api.signal(&self.identity, workspace, topic, "user:typing", data).await;
+                self.doors.api.typing(&self.identity, workspace, topic, on).await;
             }
         }
         Ok(())

@@ -6,7 +6,10 @@ use serde_json::Value;
 use crate::{
     actors::{encoding::Encoding, feed::Topics},
     api::problem::{self, Problem},
-    domain::ids::{Subject, WorkspaceId},
+    domain::{
+        ids::{Subject, WorkspaceId},
+        presence::Presence,
+    },
     transport::values,
 };
 
@@ -83,20 +86,6 @@ pub enum ClientFrame {
         /// Comes back in the answer.
         id: Value,
     },
-}
-
-/// How someone is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Presence {
-    /// Here.
-    Online,
-    /// Not at the keyboard.
-    Away,
-    /// Here and busy.
-    Working,
-    /// Gone.
-    Offline,
 }
 
 /// Why a frame could not be read, and the `id` to say it to.

@@ -38,7 +38,10 @@ impl World {
         let (subject, principal) = (format!("task:{second}"), format!("user:{}", other.id));
         let grant = json!({"subject": subject, "principal": principal, "effect": "allow", "permissions": ["review"]});
         let grant = id(&person.post(&grants, grant).await);
+        let services = format!("/workspaces/{workspace}/services");
+        let service = id(&person.post(&services, json!({"name": "Build", "role": "member"})).await);
         let things = [
+            ("service_id", service),
             ("role_id", role),
             ("grant_id", grant),
             ("workspace_id", workspace),
@@ -73,6 +76,9 @@ impl World {
     pub fn good(&self, operation: &str, field: &str) -> Value {
         match field {
             _ if self.names(field) => json!(self.id(field)),
+            "status" => json!("online"),
+            "topic" => json!(format!("task:{}", self.id("task_id"))),
+            "on" => json!(true),
             "email" => json!("nobody@example.org"),
             "password" | "new_password" => json!("correct horse"),
             "refresh_token" => json!("link_rt_none"),

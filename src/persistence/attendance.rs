@@ -1,0 +1,46 @@
+//! Who belongs to a workspace, as far as presence has to know: its members, and its agents with what they do.
+
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+use uuid::Uuid;
+
+use crate::domain::{
+    agent::AgentStatus,
+    ids::{AgentId, UserId},
+};
+
+use super::tenant::Tenant;
+
+/// The most members, and the most agents, that are shown.
+pub const SHOWN_MAX: i64 = 1_000;
+
+/// Returns the members, oldest first.
+pub async fn members(tenant: &Tenant) -> Result<Vec<UserId>, sqlx::Error> {
+    let sql = "SELECT user_id FROM workspace_members WHERE workspace_id = $1 ORDER BY joined_at, user_id LIMIT $2";
+    let ids: Vec<Uuid> = sqlx::query_scalar(sql)
+        .bind(tenant.workspace().0)
+        .bind(SHOWN_MAX)
+        .fetch_all(&mut *tenant.open().await?)
+        .await?;
+    Ok(ids.into_iter().map(UserId).collect())
+}
+
+/// Returns what each agent does and since when at least; those that are gone are left out.
+pub async fn agents(tenant: &Tenant) -> Result<Vec<(AgentId, AgentStatus, DateTime<Utc>)>, sqlx::Error> {
+    let sql = "SELECT id, status, updated_at FROM agents WHERE workspace_id = $1 AND status <> 'retired'
+         ORDER BY id LIMIT $2";
+    let rows =
+        sqlx::query(sql).bind(tenant.workspace().0).bind(SHOWN_MAX).fetch_all(&mut *tenant.open().await?).await?;
+    rows.iter().map(|row| Ok((AgentId(row.try_get(0)?), status(row.try_get(1)?), row.try_get(2)?))).collect()
+}
+
+fn status(text: &str) -> AgentStatus {
+    match text {
+        "idle" => AgentStatus::Idle,
+        "working" => AgentStatus::Working,
+        "paused" => AgentStatus::Paused,
+        "draining" => AgentStatus::Draining,
+        "retired" => AgentStatus::Retired,
+        _ => AgentStatus::Offline,
+    }
+}

@@ -1,0 +1,163 @@
+//! Who is here: several connections of one person are one, each as long as it lives; agents are in the same list.
+
+use chrono::TimeDelta;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{
+    node::TestNode,
+    person::{Person, id},
+    socket::Socket,
+};
+
+struct Lab {
+    node: TestNode,
+    ada: Person,
+    ben: Person,
+    workspace: String,
+}
+
+async fn lab() -> Lab {
+    let node = TestNode::start().await;
+    let (ada, ben) = (Person::register(&node.url, "Ada").await, Person::register(&node.url, "Ben").await);
+    let workspace = ada.workspace("Lab").await;
+    ada.invite(&workspace, &ben, "guest").await;
+    Lab { node, ada, ben, workspace }
+}
+
+impl Lab {
+    async fn of(&self, who: &str) -> Value {
+        let list = self.ben.get(&format!("/workspaces/{}/presence", self.workspace)).await;
+        let items = list["items"].as_array().expect("a list");
+        items.iter().find(|item| item["who"] == who).unwrap_or_else(|| panic!("{who} is not in {list:#}")).clone()
+    }
+
+    fn ada(&self) -> String {
+        format!("user:{}", self.ada.id)
+    }
+
+    /// Says how Ada is over one of her sockets, and waits until it was heard.
+    async fn say(&self, socket: &mut Socket, status: &str) {
+        socket.send(json!({"t": "presence", "workspace": self.workspace, "status": status})).await;
+        socket.send(json!({"t": "ping", "id": 1})).await;
+        socket.until("pong").await;
+    }
+
+    /// Watches until someone is told to be so.
+    async fn told(&self, watching: &mut Socket, who: &str, status: &str) -> Value {
+        loop {
+            let signal = watching.until("signal").await;
+            if signal["type"] == "user:presence" && signal["data"]["who"] == who && signal["data"]["status"] == status {
+                return signal;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_connections_the_highest_counts_until_it_ends() {
+    let lab = lab().await;
+    let mut watching = Socket::subscribed(&lab.ben, &lab.workspace, None).await;
+    assert_eq!(lab.of(&lab.ada()).await, json!({"who": lab.ada(), "status": "offline", "text": null, "since": null}));
+    let (mut laptop, mut phone) = (Socket::hello(&lab.ada).await, Socket::hello(&lab.ada).await);
+    lab.say(&mut phone, "away").await;
+    lab.told(&mut watching, &lab.ada(), "away").await;
+    lab.say(&mut laptop, "working").await;
+    let signal = lab.told(&mut watching, &lab.ada(), "working").await;
+    assert_eq!(signal["topic"], format!("workspace:{}", lab.workspace));
+    let working = lab.of(&lab.ada()).await;
+    assert_eq!((&working["status"], &working["since"]), (&json!("working"), &signal["data"]["since"]));
+    drop(laptop);
+    lab.told(&mut watching, &lab.ada(), "away").await;
+    assert_eq!(lab.of(&lab.ada()).await["status"], "away");
+    drop(phone);
+    let gone = lab.told(&mut watching, &lab.ada(), "offline").await;
+    assert_eq!(lab.of(&lab.ada()).await["since"], gone["data"]["since"], "it is known since when");
+    assert!(lab.ada.log(&lab.workspace).await.iter().all(|event| event["type"] != "user:presence"));
+    lab.node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_without_a_connection_counts_for_a_minute() {
+    let lab = lab().await;
+    let mut watching = Socket::subscribed(&lab.ben, &lab.workspace, None).await;
+    let path = format!("/workspaces/{}/presence", lab.workspace);
+    let said = lab.ada.post(&path, json!({"status": "working", "text": "on the soup"})).await;
+    assert_eq!((&said["who"], &said["text"]), (&json!(lab.ada()), &json!("on the soup")));
+    let told = lab.told(&mut watching, &lab.ada(), "working").await;
+    assert_eq!(told["data"]["text"], "on the soup");
+    assert_eq!(lab.of(&lab.ada()).await["text"], "on the soup");
+    lab.node.advance(TimeDelta::seconds(61));
+    lab.told(&mut watching, &lab.ada(), "offline").await;
+    assert_eq!(lab.of(&lab.ada()).await["status"], "offline");
+    lab.node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_joins_hears_who_is_here_and_then_only_what_changes() {
+    let lab = lab().await;
+    let mut here = Socket::hello(&lab.ada).await;
+    lab.say(&mut here, "online").await;
+    let agent = lab.ada.scripted(&lab.workspace, "Sleeper", "silent").await;
+    let mut joining = Socket::subscribed(&lab.ben, &lab.workspace, None).await;
+    joining.until("caught_up").await;
+    let whole = joining.until("signal").await;
+    assert_eq!(whole["type"], "user:presence");
+    let state = whole["data"]["state"].as_array().expect("the whole state");
+    let of = |who: &str| state.iter().find(|seen| seen["who"] == who).map(|seen| seen["status"].clone());
+    assert_eq!((of(&lab.ada()), of(&format!("agent:{agent}"))), (Some(json!("online")), Some(json!("online"))));
+    assert_eq!(of(&format!("user:{}", lab.ben.id)), None, "he did not say that he is here");
+
+    let mut elsewhere = Socket::hello(&lab.ben).await;
+    elsewhere.subscribe(&lab.workspace, json!([format!("agent:{agent}")]), None).await;
+    elsewhere.until("caught_up").await;
+    lab.say(&mut here, "away").await;
+    lab.told(&mut joining, &lab.ada(), "away").await;
+    elsewhere.send(json!({"t": "ping", "id": 1})).await;
+    assert_eq!(elsewhere.next().await["t"], "pong", "who did not ask for it hears nothing");
+    lab.node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_at_work_while_an_attempt_runs_and_away_when_paused() {
+    let lab = lab().await;
+    let agent = lab.ada.scripted(&lab.workspace, "Sleeper", "silent").await;
+    let who = format!("agent:{agent}");
+    assert_eq!(lab.of(&who).await["status"], "online");
+    let mut watching = Socket::subscribed(&lab.ben, &lab.workspace, None).await;
+    let project = lab.ada.project(&lab.workspace, "Moon base").await;
+    let task = lab.ada.task(&project, "Sleep").await;
+    let delegation = lab.ada.delegate(&task, &agent).await;
+    lab.told(&mut watching, &who, "working").await;
+    assert_eq!(lab.of(&who).await["status"], "working");
+    lab.ada.post(&format!("/delegations/{delegation}/cancel"), json!({})).await;
+    lab.told(&mut watching, &who, "online").await;
+    lab.ada.post(&format!("/agents/{agent}/pause"), json!({})).await;
+    lab.told(&mut watching, &who, "offline").await;
+    assert_eq!(lab.of(&who).await["status"], "offline");
+    lab.node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn typing_reaches_who_may_see_the_topic_and_nobody_types_where_they_may_not_look() {
+    let lab = lab().await;
+    let cleo = Person::register(&lab.node.url, "Cleo").await;
+    lab.ada.invite(&lab.workspace, &cleo, "owner").await;
+    let make = json!({"type": "dm", "participants": [format!("user:{}", lab.ben.id)]});
+    let dm = id(&lab.ada.post(&format!("/workspaces/{}/conversations", lab.workspace), make).await);
+    let topic = format!("conversation:{dm}");
+    let mut watching = Socket::subscribed(&lab.ben, &lab.workspace, None).await;
+    watching.until("caught_up").await;
+    let path = format!("/workspaces/{}/typing", lab.workspace);
+    let body = json!({"topic": topic, "on": true});
+    cleo.try_post(&path, body.clone()).await.problem("not_found");
+    lab.ada.post(&path, body).await;
+    let signal = watching.until("signal").await;
+    assert_eq!((&signal["type"], &signal["topic"]), (&json!("user:typing"), &json!(topic)));
+    assert_eq!(signal["data"], json!({"who": lab.ada(), "on": true}), "the first one heard is hers");
+    let eve = Person::register(&lab.node.url, "Eve").await;
+    let list = format!("/workspaces/{}/presence", lab.workspace);
+    eve.send(Method::GET, &list, None, None).await.problem("not_found");
+    eve.try_post(&list, json!({"status": "online"})).await.problem("not_found");
+    lab.node.node.stop().await;
+}
