@@ -87,7 +87,9 @@ fn parameters(schemas: &Schemas, operation: &Operation, input: &Value) -> Vec<Va
         parameters.push(json!({
             "name": "Idempotency-Key", "in": "header", "style": "simple", "required": false,
             "description": "The same key with the same request gives the first answer again.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH_MAX, "pattern": "^[!-~]+$"},
+            "schema": {
+                "type": "string", "minLength": 1, "maxLength": KEY_LENGTH_MAX, "pattern": "^[\\t -~]*[!-~][\\t -~]*$",
+            },
         }));
     }
     parameters
