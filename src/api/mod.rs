@@ -53,6 +53,7 @@ pub const ROUTERS: &[(&str, &str)] = &[
     ("penguin", "The Penguin servers that run agents: whether they live, and what became of their runs."),
     ("webhooks", "Endpoints outside that hear of events, and what was sent to them."),
     ("conversations", "People and agents talking, in one order."),
+    ("presence", "Who is here, who works and who writes: told at once and kept nowhere."),
 ];
 
 /// Every operation of Link's.

@@ -15,10 +15,7 @@ use crate::{
         text::{Label, Title},
         workspace::{Issued, MemberRole, ServiceCommand, WorkspaceCommand},
     },
-    persistence::{
-        queries::{self, Listed, Scope},
-        views::ServiceView,
-    },
+    persistence::queries::{self, Listed, Scope},
 };
 
 use super::{
@@ -94,6 +91,16 @@ struct Add {
     name: Label,
     /// A built-in role, or the id of one of the workspace's own.
     role: MemberRole,
+}
+
+/// A program that is a member.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct ServiceView {
+    id: ServiceId,
+    name: String,
+    /// A built-in role, or the id of one of the workspace's own.
+    role: MemberRole,
+    added_at: DateTime<Utc>,
 }
 
 async fn add(call: Call, input: Add) -> Result<ServiceView, Problem> {
@@ -176,6 +183,7 @@ struct CreateServiceKey {
     /// What it is for.
     name: Title,
     /// What it is good for, of what the service may. Absent: everything.
+    #[serde(default)]
     #[schemars(schema_with = "scopes")]
     scopes: Option<Few<P, SCOPES_MAX>>,
     /// Absent: in 90 days. At most a year from now.
@@ -232,6 +240,7 @@ struct CreateAgentKey {
     /// What it is for.
     name: Title,
     /// What it is good for, of what the agent may. Absent: everything.
+    #[serde(default)]
     #[schemars(schema_with = "scopes")]
     scopes: Option<Few<P, SCOPES_MAX>>,
     /// Absent: in 90 days. At most a year from now.

@@ -131,7 +131,7 @@ pub enum Listed {
     Roles,
     /// [`GrantView`]
     Grants,
-    /// [`ServiceView`]
+    /// Programs that are members: id, name, role, since when.
     Services,
     /// [`ProjectView`]
     Projects,

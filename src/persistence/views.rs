@@ -77,17 +77,6 @@ views! {
         /// Since when.
         created_at: DateTime<Utc>,
     }
-    /// A program that is a member.
-    ServiceView {
-        /// Its id.
-        id: ServiceId,
-        /// Its name.
-        name: String,
-        /// As what: a built-in role, or the id of one of the workspace's own.
-        role: MemberRole,
-        /// Since when.
-        added_at: DateTime<Utc>,
-    }
     /// What somebody may, or may not, do with one thing and with what is below it.
     GrantView {
         /// Its id.

@@ -806,13 +806,10 @@ export type ServiceId = string;
 
 /** A program that is a member. */
 export interface ServiceView {
-  /** Since when. */
   added_at: string;
-  /** Its id. */
   id: ServiceId;
-  /** Its name. */
   name: string;
-  /** As what: a built-in role, or the id of one of the workspace's own. */
+  /** A built-in role, or the id of one of the workspace's own. */
   role: MemberRole;
 }
 
@@ -1070,7 +1067,7 @@ export interface WorkspacesCreateServiceKeyInput {
   /** What it is for. */
   name: string;
   /** What it is good for, of what the service may. Absent: everything. */
-  scopes: ("read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members" | "own")[] | null;
+  scopes?: ("read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members" | "own")[] | null;
   service_id: ServiceId;
   workspace_id: WorkspaceId;
 }
@@ -1100,7 +1097,7 @@ export interface AgentsCreateKeyInput {
   /** What it is for. */
   name: string;
   /** What it is good for, of what the agent may. Absent: everything. */
-  scopes: ("read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members" | "own")[] | null;
+  scopes?: ("read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members" | "own")[] | null;
 }
 
 export interface AgentsListKeysInput {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AccessCommand, ServiceCommand, Workspace};
+use super::{AccessCommand, ServiceCommand, Team, Workspace};
 use crate::domain::{
     event::WorkspaceEvent,
     ids::{RoleId, Subject, TeamId, UserId, WorkspaceId},
@@ -203,6 +203,34 @@ impl Workspace {
                 members.iter().try_for_each(|who| self.must_know(Some(who)))?;
                 Ok(vec![WorkspaceEvent::TeamFormed { team, name, members }])
             }
+        }
+    }
+
+    pub(super) fn apply_member(&mut self, id: WorkspaceId, event: &WorkspaceEvent) {
+        match event {
+            WorkspaceEvent::Created { owner, .. } => {
+                self.id = Some(id);
+                self.members.insert(*owner, Role::Owner.into());
+            }
+            WorkspaceEvent::Renamed { .. } => {}
+            WorkspaceEvent::MemberAdded { user, role } | WorkspaceEvent::MemberUpdated { user, role } => {
+                self.members.insert(*user, *role);
+            }
+            WorkspaceEvent::MemberRemoved { user } => {
+                self.members.remove(user);
+            }
+            WorkspaceEvent::TeamFormed { team, name, members } => {
+                self.teams.insert(*team, Team { name: name.clone(), members: members.clone() });
+            }
+            WorkspaceEvent::RoleCreated { .. }
+            | WorkspaceEvent::RoleUpdated { .. }
+            | WorkspaceEvent::RoleDeleted { .. }
+            | WorkspaceEvent::GrantSet { .. }
+            | WorkspaceEvent::GrantRemoved { .. } => self.apply_access(event),
+            WorkspaceEvent::ServiceAdded { .. }
+            | WorkspaceEvent::ServiceRemoved { .. }
+            | WorkspaceEvent::KeyIssued { .. }
+            | WorkspaceEvent::KeyRevoked { .. } => self.apply_service(event),
         }
     }
 

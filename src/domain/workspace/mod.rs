@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     access::Grant,
     conversation::ConversationKind,
-    event::{AgentEvent, ConversationEvent, Event, ProjectEvent, TaskEvent, WorkspaceEvent},
+    event::{AgentEvent, ConversationEvent, Event, ProjectEvent, TaskEvent},
     ids::*,
     principal::{Principal, Service},
     rejection::Rejection,
@@ -316,34 +316,6 @@ impl Workspace {
             (Subject::Conversation(id), Event::Conversation(event)) => self.apply_room(*id, event),
             (Subject::Webhook(id), Event::Webhook(event)) => self.schedule.hooks.apply(*id, event),
             _ => {}
-        }
-    }
-
-    fn apply_member(&mut self, id: WorkspaceId, event: &WorkspaceEvent) {
-        match event {
-            WorkspaceEvent::Created { owner, .. } => {
-                self.id = Some(id);
-                self.members.insert(*owner, Role::Owner.into());
-            }
-            WorkspaceEvent::Renamed { .. } => {}
-            WorkspaceEvent::MemberAdded { user, role } | WorkspaceEvent::MemberUpdated { user, role } => {
-                self.members.insert(*user, *role);
-            }
-            WorkspaceEvent::MemberRemoved { user } => {
-                self.members.remove(user);
-            }
-            WorkspaceEvent::TeamFormed { team, name, members } => {
-                self.teams.insert(*team, Team { name: name.clone(), members: members.clone() });
-            }
-            WorkspaceEvent::RoleCreated { .. }
-            | WorkspaceEvent::RoleUpdated { .. }
-            | WorkspaceEvent::RoleDeleted { .. }
-            | WorkspaceEvent::GrantSet { .. }
-            | WorkspaceEvent::GrantRemoved { .. } => self.apply_access(event),
-            WorkspaceEvent::ServiceAdded { .. }
-            | WorkspaceEvent::ServiceRemoved { .. }
-            | WorkspaceEvent::KeyIssued { .. }
-            | WorkspaceEvent::KeyRevoked { .. } => self.apply_service(event),
         }
     }
 
