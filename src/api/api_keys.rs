@@ -123,8 +123,9 @@ impl From<ApiKey> for KeyView {
 pub(super) struct NewKey {
     #[serde(flatten)]
     view: KeyView,
-    /// Send as `Authorization: Bearer …`. It cannot be shown again.
-    key: String,
+    /// Send as `Authorization: Bearer …`. It cannot be shown again, not even to a repeated request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
 }
 
 async fn create(call: Call, input: Create) -> Result<NewKey, Problem> {
@@ -193,7 +194,15 @@ pub(super) async fn keep(call: &Call, draft: Draft) -> Result<NewKey, Problem> {
     if !api_keys::add(call.pool(), &stored, &made.hash, KEYS_MAX).await? {
         return Err(Problem::new(problem::BUSY, format!("there are {KEYS_MAX} keys already: revoke one first")));
     }
-    Ok(NewKey { view: stored.into(), key: made.key })
+    Ok(NewKey { view: stored.into(), key: Some(made.key) })
+}
+
+/// Returns what an earlier request made, without the key.
+pub(super) async fn made_before(call: &Call, holder: Principal, id: KeyId) -> Result<NewKey, Problem> {
+    let keys = api_keys::of(call.pool(), holder, None, KEYS_MAX).await?;
+    let known = keys.into_iter().find(|key| key.id == id);
+    let lost = || Problem::new(problem::ALREADY_EXISTS, "an earlier request made a key and was cut off: make another");
+    Ok(NewKey { view: known.ok_or_else(lost)?.into(), key: None })
 }
 
 fn name(scope: &P) -> Option<String> {

@@ -43,6 +43,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .doc("Gives tokens for an address and a password."),
         Operation::mutation("auth.exchange_code", Method::Post, "/auth/exchange_code", exchange_code)
             .needs(P::Public, None)
+            .refuses(&[problem::UNAUTHENTICATED])
             .doc("Gives tokens for the code that a login by another provider brought to the front end, once."),
         Operation::mutation("auth.refresh", Method::Post, "/auth/refresh", refresh)
             .needs(P::Public, None)

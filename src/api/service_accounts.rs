@@ -158,8 +158,7 @@ async fn issue(call: &Call, holder: Principal, wanted: Wanted) -> Result<NewKey,
     let command = Command::Workspace(WorkspaceCommand::Services(ServiceCommand::IssueKey(issued)));
     let made = call.execute_making(Subject::Workspace(workspace), command, draft.stored.id.0).await?;
     if made != draft.stored.id.0 {
-        let detail = "this request has made a key already, which was shown then: revoke it and make another one";
-        return Err(Problem::new(problem::ALREADY_EXISTS, detail));
+        return api_keys::made_before(call, holder, KeyId(made)).await;
     }
     api_keys::keep(call, draft).await
 }

@@ -28,6 +28,12 @@ fn words(operation: &Operation, input: &Map<String, Value>) -> Vec<String> {
     let mut words = vec![router.to_owned(), verb.replace('_', "-"), "--output=json".to_owned()];
     let last = operation.path_fields().last();
     for (field, value) in input {
+        let several = value.as_array().filter(|items| !items.is_empty() && items.iter().all(Value::is_string));
+        if let Some(items) = several {
+            let flag = format!("--{}", field.replace('_', "-"));
+            words.extend(items.iter().filter_map(Value::as_str).flat_map(|item| [flag.clone(), item.to_owned()]));
+            continue;
+        }
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         if last == Some(field) {
             words.push(text);

@@ -565,8 +565,8 @@ export interface NewKey {
   /** Whom it is bound to. */
   holder: Principal;
   id: KeyId;
-  /** Send as `Authorization: Bearer …`. It cannot be shown again. */
-  key: string;
+  /** Send as `Authorization: Bearer …`. It cannot be shown again, not even to a repeated request. */
+  key?: string | null;
   /** To the minute. */
   last_used_at: string | null;
   name: string;
