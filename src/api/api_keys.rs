@@ -197,12 +197,16 @@ pub(super) async fn keep(call: &Call, draft: Draft) -> Result<NewKey, Problem> {
     Ok(NewKey { view: stored.into(), key: Some(made.key) })
 }
 
+/// Takes a key back that nobody has seen.
+pub(super) async fn forget(call: &Call, id: KeyId) -> Result<(), Problem> {
+    Ok(api_keys::forget(call.pool(), id).await?)
+}
+
 /// Returns what an earlier request made, without the key.
 pub(super) async fn made_before(call: &Call, holder: Principal, id: KeyId) -> Result<NewKey, Problem> {
     let keys = api_keys::of(call.pool(), holder, None, KEYS_MAX).await?;
     let known = keys.into_iter().find(|key| key.id == id);
-    let lost = || Problem::new(problem::ALREADY_EXISTS, "an earlier request made a key and was cut off: make another");
-    Ok(NewKey { view: known.ok_or_else(lost)?.into(), key: None })
+    Ok(NewKey { view: known.ok_or_else(|| Problem::not_found("key"))?.into(), key: None })
 }
 
 fn name(scope: &P) -> Option<String> {

@@ -154,13 +154,15 @@ async fn issue(call: &Call, holder: Principal, wanted: Wanted) -> Result<NewKey,
         scopes: draft.scopes.clone(),
         expires_at: draft.stored.expires_at,
     };
-    // Noted first: a key that is noted and not kept opens nothing, the other way round nobody would know of it.
+    // Kept first: a repeated request must find what the first one made. Nobody has seen the key until it is noted.
+    let (id, new) = (draft.stored.id, api_keys::keep(call, draft).await?);
     let command = Command::Workspace(WorkspaceCommand::Services(ServiceCommand::IssueKey(issued)));
-    let made = call.execute_making(Subject::Workspace(workspace), command, draft.stored.id.0).await?;
-    if made != draft.stored.id.0 {
-        return api_keys::made_before(call, holder, KeyId(made)).await;
+    let made = call.execute_making(Subject::Workspace(workspace), command, id.0).await;
+    if made.as_ref().is_ok_and(|made| *made == id.0) {
+        return Ok(new);
     }
-    api_keys::keep(call, draft).await
+    api_keys::forget(call, id).await?;
+    api_keys::made_before(call, holder, KeyId(made?)).await
 }
 
 async fn end(call: &Call, holder: Principal, key: KeyId) -> Result<RevokedKey, Problem> {

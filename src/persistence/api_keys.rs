@@ -123,6 +123,12 @@ pub async fn revoke(
     Ok(row.is_some())
 }
 
+/// Removes a key that nobody has seen.
+pub async fn forget(pool: &PgPool, id: KeyId) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM api_keys WHERE id = $1").bind(id.0).execute(pool).await?;
+    Ok(())
+}
+
 /// Notes when keys were used.
 pub async fn used(pool: &PgPool, uses: &[(KeyId, DateTime<Utc>)]) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = uses.iter().map(|(id, _)| id.0).collect();
