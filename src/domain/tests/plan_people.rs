@@ -47,7 +47,7 @@ fn services(world: &World, pick: &[usize; 3]) -> Option<Ask> {
     let command = match a / 10 % 4 {
         0 => {
             let name = Label::fitted(&format!("service {}", c % 5));
-            ServiceCommand::Add { service: world.fresh().into(), name, role: choose(roles.into_iter(), b)? }
+            ServiceCommand::Add { service: world.fresh().into(), name, role: choose(roles, b)? }
         }
         1 => ServiceCommand::Remove(service()?),
         2 if c % 2 == 0 => ServiceCommand::RevokeKey(choose(ledger.keys.keys().copied(), c)?),
