@@ -1137,7 +1137,7 @@ export interface WorkspacesUpdateInput {
   workspace_id: WorkspaceId;
 }
 
-export interface WorkspacesAddMemberInput ({
+export type WorkspacesAddMemberInput = ({
   email: string;
   user_id?: null;
 } | {
@@ -1152,7 +1152,7 @@ export interface WorkspacesAddMemberInput ({
   /** The person's id; or `email`. */
   user_id?: UserId | null;
   workspace_id: WorkspaceId;
-}
+};
 
 export interface WorkspacesListMembersInput {
   cursor?: string | null;
@@ -1670,7 +1670,7 @@ export interface PenguinProbeInput {
   key?: string;
 }
 
-export interface PenguinReconcileInput ({
+export type PenguinReconcileInput = ({
   attempt_id: string;
   delegation_id?: null;
   instance_id?: null;
@@ -1692,7 +1692,7 @@ export interface PenguinReconcileInput ({
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
   workspace_id: WorkspaceId;
-}
+};
 
 export interface WebhooksCreateInput {
   /** What it is for. */

@@ -61,7 +61,12 @@ pub fn document(table: &Table) -> String {
             Input::Needed(_) => format!("{name}Input"),
         };
         if let Input::Optional(schema) | Input::Needed(schema) = input {
-            let _ = writeln!(inputs, "export interface {name}Input {}\n", definitions.shape(Direction::In, &schema, 0));
+            let shape = definitions.shape(Direction::In, &schema, 0);
+            // An interface is one record; one of several shapes is a type.
+            let _ = match shape.starts_with('{') {
+                true => writeln!(inputs, "export interface {name}Input {shape}\n"),
+                false => writeln!(inputs, "export type {name}Input = {shape};\n"),
+            };
         }
         let output = definitions.output(&output);
         // A name can be only one kind of procedure for the stock client; see `readEvents` for the query.
