@@ -1,7 +1,7 @@
 // What must compile, and what must not. Nothing here is run: a wrong type that compiles is an unused `@ts-expect-error`.
 import type { TRPCClient, TRPCClientError } from '@trpc/client';
 import type { inferRouterInputs, inferRouterOutputs } from '@trpc/server';
-import type { AppRouter, LinkSocket, Page, Problem, Role, TaskStatus, TaskView, WorkspaceView } from '@link/client';
+import type { AppRouter, LinkSocket, MemberRole, Page, Problem, TaskStatus, TaskView, WorkspaceView } from '@link/client';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const proven = <T extends true>(): T | undefined => undefined;
@@ -15,7 +15,7 @@ proven<Equal<Out['tasks']['get']['status'], TaskStatus>>();
 proven<Equal<Out['tasks']['get']['assignee'], string | null>>();
 proven<Equal<In['workspaces']['get'], { workspace_id: string }>>();
 proven<Equal<In['auth']['me'], void>>();
-proven<Equal<In['workspaces']['add_member']['role'], Role>>();
+proven<Equal<In['workspaces']['add_member']['role'], MemberRole>>();
 proven<Equal<In['tasks']['create']['key'], string | undefined>>();
 
 export async function calls(trpc: TRPCClient<AppRouter>, error: TRPCClientError<AppRouter>, socket: LinkSocket): Promise<void> {
