@@ -65,6 +65,7 @@ pub(super) fn command(table: &Table) -> Command {
             Command::new("typescript")
                 .about("Prints the types of the TypeScript client, made from the operation table")
                 .arg(text("write").value_name("FILE").help("Writes them to this file instead")),
+            sim(),
         ])
         .subcommands([
             login(),
@@ -117,6 +118,23 @@ fn keys() -> Command {
         node(rotate),
         node(retire),
     ])
+}
+
+fn sim() -> Command {
+    let number = |name, default, most| {
+        text(name).value_name("N").default_value(default).value_parser(clap::value_parser!(u32).range(1..=most))
+    };
+    Command::new("sim")
+        .about("Simulates agents of known skill, and says how much the learned routing misses beside other policies")
+        .arg(number("seeds", "200", 10_000).help("How many worlds"))
+        .arg(number("days", "21", 365).help("How long each lasts"))
+        .arg(
+            text("seed")
+                .value_name("N")
+                .default_value("1")
+                .value_parser(clap::value_parser!(u64))
+                .help("The first world's seed; the same seed always says the same"),
+        )
 }
 
 fn password(command: Command) -> Command {

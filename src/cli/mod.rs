@@ -19,6 +19,7 @@ mod output;
 mod paint;
 mod serve;
 mod session;
+mod sim;
 mod socket;
 mod typescript;
 
@@ -88,6 +89,7 @@ async fn dispatch(table: &Arc<Table>, matches: &ArgMatches, format: Format) -> R
         Some(("verify", given)) => serve::verify(given, format).await,
         Some(("keys", given)) => keys::run(given, format),
         Some(("openapi", given)) => describe::run(table, given),
+        Some(("sim", given)) => sim::run(given, format),
         Some(("login", given)) => session::login(&newcomer()?, given, format).await,
         Some(("register", given)) => session::register(&newcomer()?, given, format).await,
         Some(("logout", _)) => session::logout(&client()?, format).await,

@@ -15,6 +15,7 @@ mod present;
 pub mod principal;
 pub mod project;
 pub mod rejection;
+pub mod routing;
 pub mod run;
 pub mod session;
 pub mod task;
