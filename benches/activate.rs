@@ -181,7 +181,7 @@ impl<'a> Subjects<'a> {
             }
             None => {
                 let mut state = Workspace::default();
-                events.iter().for_each(|event| state.apply(event.offset, &event.subject, &event.event));
+                events.iter().for_each(|event| state.apply(event.offset, event.at, &event.subject, &event.event));
                 rmp_serde::to_vec_named(&state)
             }
         };

@@ -114,7 +114,8 @@ fn on_workspace(criterion: &mut Criterion, name: &str, workspace: &Workspace, fa
                 let facts: Vec<Fact> = (begin..times.min(begin + STEPS)).map(&fact).collect();
                 let begun = Instant::now();
                 for fact in facts {
-                    let completed = workspace.complete(9, vec![fact]).expect("nothing is in its way");
+                    let completed =
+                        workspace.complete(9, DateTime::UNIX_EPOCH, vec![fact]).expect("nothing is in its way");
                     black_box(completed);
                 }
                 taken += begun.elapsed();
@@ -139,17 +140,22 @@ fn create_a_task(criterion: &mut Criterion) {
 fn look_at_the_queue(criterion: &mut Criterion) {
     let mut workspace = workspace_with_tasks();
     for nth in 0..QUEUED {
-        workspace.apply(nth, &Subject::Task(id(nth)), &Event::Task(queued(id(nth))));
+        workspace.apply(nth, DateTime::UNIX_EPOCH, &Subject::Task(id(nth)), &Event::Task(queued(id(nth))));
     }
     let name = |what: &str| format!("agenda with 1,000 queued, {what}");
     criterion.bench_function(&name("64 slots free"), |bencher| {
-        bencher.iter(|| black_box(workspace.schedule().agenda(DateTime::UNIX_EPOCH)));
+        bencher.iter(|| black_box(workspace.schedule().agenda(DateTime::UNIX_EPOCH, 7)));
     });
     for nth in 0..64 {
-        workspace.apply(nth, &Subject::Task(id(QUEUED + nth)), &Event::Task(started(id(QUEUED + nth))));
+        workspace.apply(
+            nth,
+            DateTime::UNIX_EPOCH,
+            &Subject::Task(id(QUEUED + nth)),
+            &Event::Task(started(id(QUEUED + nth))),
+        );
     }
     criterion.bench_function(&name("no slot free"), |bencher| {
-        bencher.iter(|| black_box(workspace.schedule().agenda(DateTime::UNIX_EPOCH)));
+        bencher.iter(|| black_box(workspace.schedule().agenda(DateTime::UNIX_EPOCH, 7)));
     });
     criterion.bench_function("publish the schedule with 1,000 queued", |bencher| {
         bencher.iter(|| black_box(workspace.schedule().clone()));
@@ -193,7 +199,7 @@ fn workspace_with_tasks() -> Workspace {
     ];
     let tasks = (0..TASKS).map(|nth| (Subject::Task(id(nth)), Event::Task(created(&[]))));
     for (offset, (subject, event)) in (1..).zip(beginning.into_iter().chain(tasks)) {
-        workspace.apply(offset, &subject, &event);
+        workspace.apply(offset, DateTime::UNIX_EPOCH, &subject, &event);
     }
     workspace
 }

@@ -27,6 +27,12 @@ impl Clock {
         T::from(id)
     }
 
+    /// Makes a seed, for what is left to chance: whoever uses it writes it down.
+    pub fn seed(&self) -> u64 {
+        let id: Uuid = self.id();
+        id.as_u128() as u64
+    }
+
     /// Moves this clock, for tests.
     pub fn advance(&self, by: TimeDelta) {
         if let Ok(mut moved) = self.moved.lock() {

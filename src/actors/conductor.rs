@@ -80,7 +80,7 @@ impl Actor for Conductor {
         state.handle.supervisor.cast(SupervisorMessage::Probe(runners))?;
         state.handle.supervisor.cast(SupervisorMessage::Deliver(schedule.hooks.enabled().collect()))?;
         let now = state.handle.context.clock.now();
-        let agenda = schedule.agenda(now);
+        let agenda = schedule.agenda(now, state.handle.context.clock.seed());
         for chunk in agenda.dispatch.chunks(DISPATCHES_MAX) {
             join_all(chunk.iter().map(|dispatch| state.dispatch(dispatch))).await;
         }

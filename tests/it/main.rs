@@ -28,6 +28,7 @@ mod penguin_recordings;
 mod penguin_router;
 mod presence;
 mod readme;
+mod routing;
 mod sockets;
 mod sockets_caps;
 mod sockets_encodings;

@@ -151,6 +151,28 @@ export interface BoardView {
   project_id: ProjectId;
 }
 
+/** An agent that could take the work. */
+export interface Candidate {
+  /** Who. */
+  agent: AgentId;
+  /** The expected reward. */
+  mean: number;
+  /** With which model. */
+  model: string | null;
+  /** Results that it rests on; old ones count less. */
+  n: number;
+  /** How likely it was. */
+  propensity: number;
+  /** It has worked on this before, which counts for it. */
+  same: boolean;
+  /** What was drawn for it, or its careful value; none where a person chose. */
+  sampled: number | null;
+  /** How unsure that is. */
+  sd: number;
+  /** It got worse not long ago and gets little work. */
+  worse: boolean;
+}
+
 /** A column of a board. */
 export interface ColumnView {
   /** backlog, todo, in_progress, review, done or cancelled. */
@@ -185,6 +207,24 @@ export interface ConversationView {
   type: ConversationKind;
   /** The tenant. */
   workspace_id: WorkspaceId;
+}
+
+/** Why an agent and an instance were chosen, so that it can be done again. */
+export interface Decision {
+  /** Who could take it. */
+  candidates: Candidate[];
+  /** Who could not, and why. */
+  filtered: Filtered[];
+  /** Where the chosen one could do it. */
+  instances: Offered[];
+  /** The kind of work: the project. */
+  kind: ProjectId | null;
+  /** How the agent was chosen. */
+  mode: Mode;
+  /** How likely this agent and this instance were; 1 where a person named the agent. */
+  propensity: number;
+  /** What all draws came from. */
+  seed: number;
 }
 
 /** One request to move one task forward with an agent. */
@@ -367,6 +407,19 @@ export interface FieldError {
   message: string;
   /** Where, as in `parts[0].text`. */
   path: string;
+}
+
+/** Why work cannot go somewhere. */
+export type Filter = "unavailable" | "agent_full" | "unhealthy" | "instance_full";
+
+/** An agent, or one of its instances, that could not take the work. */
+export interface Filtered {
+  /** Who. */
+  agent: AgentId;
+  /** Where, if it is about one instance. */
+  instance: InstanceId | null;
+  /** Why not. */
+  why: Filter;
 }
 
 /** How one task depends on another. */
@@ -558,6 +611,9 @@ export interface MessageView {
   seq: number;
 }
 
+/** How an agent is chosen. */
+export type Mode = "pinned" | "careful" | "sampled";
+
 /** A new API key. */
 export interface NewKey {
   created_at: string;
@@ -575,6 +631,24 @@ export interface NewKey {
   revoked_at: string | null;
   scopes: string[];
   workspace_id: WorkspaceId | null;
+}
+
+/** An instance on which the work could be done. */
+export interface Offered {
+  /** What one more attempt costs there; of two, the cheaper one gets it. */
+  cost: number;
+  /** Attempts that it had. */
+  in_flight: number;
+  /** Which. */
+  instance: InstanceId;
+  /** How long it takes to accept work. */
+  latency_ms: number;
+  /** How likely it was, once the agent was chosen. */
+  propensity: number;
+  /** It got slower not long ago and gets little work. */
+  slower: boolean;
+  /** How often machines and networks did their part. */
+  success: number;
 }
 
 /** A piece of a message. */
@@ -789,6 +863,8 @@ export interface RoleView {
 export interface Route {
   /** Instances that were possible. */
   candidates: number;
+  /** All that the choice rests on; routes from before agents were compared have none. */
+  decision?: Decision | null;
   /** In words. */
   reason: string;
 }

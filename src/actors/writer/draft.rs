@@ -160,7 +160,7 @@ impl<'a> Draft<'a> {
         }
         let head = open.head.offset + self.events.len() as u64;
         // A panic may leave the workspace's state half changed: then all of it comes back from the log.
-        let completed = catch_unwind(AssertUnwindSafe(|| open.state.complete(head, facts)));
+        let completed = catch_unwind(AssertUnwindSafe(|| open.state.complete(head, meta.now, facts)));
         let completed = match completed.map_err(|_| Stop::Panicked)? {
             Ok(completed) => completed,
             Err(rejection) => return Ok(ItemOutcome::Refused(rejection.into())),

@@ -213,7 +213,7 @@ impl WriterState {
         let mut at = snapshot_at;
         while at < head.offset {
             for event in log::page(pool, self.workspace, at, 2_000).await? {
-                state.apply(event.offset, &event.subject, &event.event);
+                state.apply(event.offset, event.at, &event.subject, &event.event);
                 at = event.offset;
             }
         }

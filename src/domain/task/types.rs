@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{
     ids::*,
     principal::Principal,
+    routing::Decision,
     text::{Prose, Title},
 };
 
@@ -216,6 +217,9 @@ pub struct Route {
     pub reason: String,
     /// Instances that were possible.
     pub candidates: u32,
+    /// All that the choice rests on; routes from before agents were compared have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Box<Decision>>,
 }
 
 /// A task to make.

@@ -167,7 +167,7 @@ fn the_next_attempt_waits_for_its_time() {
     let attempt = scene.start(task);
     scene.fail(task, attempt, FailureClass::StreamCut).unwrap();
 
-    let agenda = scene.world.workspace.schedule().agenda(scene.world.now);
+    let agenda = scene.world.workspace.schedule().agenda(scene.world.now, 7);
     assert!(agenda.dispatch.is_empty() && agenda.look_again > Some(scene.world.now));
     let (attempt, agent, instance) = (scene.world.fresh().into(), scene.agent, scene.instance);
     let early = TaskCommand::Dispatch { delegation, attempt, agent, instance, route: Route::default() };

@@ -176,7 +176,7 @@ fn attempt() -> Vec<TaskEvent> {
             agent: id(5),
             instance: id(6),
             fence: 3,
-            route: Route { reason: "least loaded".into(), candidates: 2 },
+            route: Route { reason: "least loaded".into(), candidates: 2, decision: None },
         },
         E::AttemptAccepted { attempt },
         E::AttemptTool { attempt, tool: "shell".into(), ok: false, summary: "exit 1".into() },

@@ -19,7 +19,7 @@ use super::{
 fn fold(models: &mut BTreeMap<crate::domain::ids::Subject, Model>, workspace: &mut Workspace, entries: &[Entry]) {
     for entry in entries {
         let Fact { subject, event } = &entry.fact;
-        workspace.apply(entry.offset, subject, event);
+        workspace.apply(entry.offset, entry.at, subject, event);
         fold_into(models, entry);
     }
 }

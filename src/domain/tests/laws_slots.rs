@@ -42,7 +42,7 @@ proptest! {
     fn whatever_the_agenda_offers_is_accepted_all_of_it(plan in plans(60)) {
         let mut world = play(&plan, |_| {});
         world.pass(60_000);
-        for offer in world.workspace.schedule().agenda(world.now).dispatch {
+        for offer in world.workspace.schedule().agenda(world.now, 7).dispatch {
             let command = TaskCommand::Dispatch {
                 delegation: offer.delegation,
                 attempt: world.fresh().into(),
@@ -55,7 +55,7 @@ proptest! {
             prop_assert!(done.is_ok(), "{:?}: {offer:?}", done.map(|_| ()));
         }
         // Nothing that could be handed out is left over.
-        prop_assert_eq!(world.workspace.schedule().agenda(world.now).dispatch, vec![]);
+        prop_assert_eq!(world.workspace.schedule().agenda(world.now, 7).dispatch, vec![]);
     }
 
     #[test]

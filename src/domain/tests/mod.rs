@@ -13,6 +13,7 @@ mod laws_delegations;
 mod laws_gates;
 mod laws_people;
 mod laws_replay;
+mod laws_routing;
 mod laws_slots;
 mod ledger;
 mod plan;

@@ -43,7 +43,7 @@ pub(super) fn delegate(world: &World, task: Option<TaskId>, pick: &[usize; 3]) -
 
 /// What the agenda says, as the conductor would.
 pub(super) fn dispatch(world: &World, pick: &[usize; 3]) -> Option<Ask> {
-    let offer = choose(world.workspace.schedule().agenda(world.now).dispatch, pick[0])?;
+    let offer = choose(world.workspace.schedule().agenda(world.now, pick[1] as u64).dispatch, pick[0])?;
     Some(task_ask(
         offer.task,
         CONDUCTOR,

@@ -47,6 +47,7 @@ pub(super) enum Refused {
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub offset: u64,
+    pub at: DateTime<Utc>,
     /// Facts with the same number were committed as one.
     pub commit: usize,
     pub by: Principal,
@@ -126,10 +127,11 @@ impl World {
         if self.versions.get(&ask.subject).copied().unwrap_or(0) != seen {
             return Err(Refused::Stale);
         }
-        let completed = self.workspace.complete(self.head(), facts).map_err(Refused::Rejected)?;
+        let completed = self.workspace.complete(self.head(), self.now, facts).map_err(Refused::Rejected)?;
         self.commits += 1;
         for Completed { fact, .. } in &completed {
-            let entry = Entry { offset: self.head() + 1, commit: self.commits, by: ask.by, fact: fact.clone() };
+            let entry =
+                Entry { offset: self.head() + 1, at: self.now, commit: self.commits, by: ask.by, fact: fact.clone() };
             fold_into(&mut self.models, &entry);
             self.versions.insert(fact.subject, entry.offset);
             self.ledger.fold(&entry);

@@ -9,7 +9,7 @@ use crate::domain::{
     event::TaskEvent,
     ids::{ProjectId, TaskId},
     rejection::Rejection,
-    task::TaskStatus,
+    task::{Priority, TaskStatus},
 };
 
 /// How one task depends on another.
@@ -54,6 +54,8 @@ pub struct Graph {
 struct Node {
     project: ProjectId,
     status: TaskStatus,
+    #[serde(default)]
+    priority: Priority,
     delegated: bool,
     gates: BTreeMap<TaskId, Gate>,
     dependents: BTreeSet<TaskId>,
@@ -70,6 +72,10 @@ impl Graph {
 
     pub(super) fn status_of(&self, id: TaskId) -> Option<TaskStatus> {
         self.tasks.get(&id).map(|node| node.status)
+    }
+
+    pub(super) fn priority_of(&self, id: TaskId) -> Priority {
+        self.tasks.get(&id).map(|node| node.priority).unwrap_or_default()
     }
 
     /// Returns the tasks whose gates an event can have opened or closed.
@@ -202,17 +208,18 @@ impl Graph {
 
     pub(super) fn apply(&mut self, id: TaskId, event: &TaskEvent) {
         match event {
-            TaskEvent::Created { project, status, depends_on, .. } => {
+            TaskEvent::Created { project, status, priority, depends_on, .. } => {
                 let gates = depends_on.iter().map(|id| (*id, Gate::Blocks)).collect();
                 for blocker in depends_on {
                     if let Some(node) = self.tasks.get_mut(blocker) {
                         node.dependents.insert(id);
                     }
                 }
-                let node =
-                    Node { project: *project, status: *status, delegated: false, gates, dependents: BTreeSet::new() };
+                let (project, status, priority) = (*project, *status, *priority);
+                let node = Node { project, status, priority, delegated: false, gates, dependents: BTreeSet::new() };
                 self.tasks.insert(id, node);
             }
+            TaskEvent::Updated { priority: Some(priority), .. } => self.change(id, |node| node.priority = *priority),
             TaskEvent::Transitioned { to, .. } => self.change(id, |node| node.status = *to),
             TaskEvent::Ready { .. } => self.change(id, |node| node.status = TaskStatus::Ready),
             TaskEvent::DependencyAdded { depends_on, gate } => {

@@ -8,12 +8,15 @@
 mod access;
 mod graph;
 mod hooks;
+mod lessons;
 mod members;
+mod route;
 mod schedule;
 mod services;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -32,6 +35,7 @@ pub use access::{AccessCommand, GRANTS_MAX, GRANTS_OF_ONE_MAX, ROLES_MAX};
 pub use graph::Gate;
 use graph::Graph;
 pub use members::{MemberRole, NoRole, Role, WorkspaceCommand};
+use route::Work;
 pub use schedule::{Agenda, Dispatch, Runner, Running, Schedule};
 use services::Account;
 pub use services::{Issued, KEYS_OF_ONE_MAX, SERVICES_MAX, ServiceCommand};
@@ -102,28 +106,28 @@ impl Workspace {
     ///
     /// # Errors
     /// Refused as a whole; then nothing changed.
-    pub fn complete(&mut self, head: u64, proposal: Vec<Fact>) -> Result<Vec<Completed>, Rejection> {
+    pub fn complete(&mut self, head: u64, at: DateTime<Utc>, proposal: Vec<Fact>) -> Result<Vec<Completed>, Rejection> {
         let admitted = proposal.into_iter().map(|fact| self.admit(fact)).collect::<Result<Vec<_>, _>>()?;
         let mut complete = Vec::with_capacity(admitted.len());
         for fact in admitted {
-            complete.push(self.fold(head + complete.len() as u64 + 1, fact));
+            complete.push(self.fold(head + complete.len() as u64 + 1, at, fact));
         }
         // What follows is asked only now: the first fact of a proposal must not tell a task that the second one
         // cancels to wait.
         let mut seen = 0;
         while let Some(Completed { fact, .. }) = complete.get(seen) {
             for fact in self.consequences(fact) {
-                complete.push(self.fold(head + complete.len() as u64 + 1, fact));
+                complete.push(self.fold(head + complete.len() as u64 + 1, at, fact));
             }
             seen += 1;
         }
         Ok(complete)
     }
 
-    fn fold(&mut self, offset: u64, fact: Fact) -> Completed {
+    fn fold(&mut self, offset: u64, at: DateTime<Utc>, fact: Fact) -> Completed {
         // An attempt is known before its end is folded in, a new task only after its beginning is.
         let mut refs = self.refs(&fact);
-        self.apply(offset, &fact.subject, &fact.event);
+        self.apply(offset, at, &fact.subject, &fact.event);
         refs.extend(self.refs(&fact));
         refs.sort_unstable();
         refs.dedup();
@@ -285,8 +289,8 @@ impl Workspace {
         stranded.map(|(id, event)| Fact { subject: Subject::Task(id), event: event.into() }).collect()
     }
 
-    /// Folds an event of any entity.
-    pub fn apply(&mut self, offset: u64, subject: &Subject, event: &Event) {
+    /// Folds an event of any entity, with its number and its time.
+    pub fn apply(&mut self, offset: u64, at: DateTime<Utc>, subject: &Subject, event: &Event) {
         match (subject, event) {
             (Subject::Workspace(id), Event::Workspace(event)) => self.apply_member(*id, event),
             (Subject::Project(id), Event::Project(event)) => match event {
@@ -307,7 +311,8 @@ impl Workspace {
                     numbering.last = *number;
                 }
                 self.graph.apply(*id, event);
-                self.schedule.apply_task(offset, *id, event);
+                let (kind, priority) = (self.graph.project_of(*id), self.graph.priority_of(*id));
+                self.schedule.apply_task(offset, at, *id, Work { kind, priority }, event);
                 for id in self.graph.touched_by(*id, event) {
                     self.schedule.hold(id, !self.graph.is_open(id));
                 }

@@ -5,35 +5,43 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::hooks::Hooks;
 use crate::domain::{
     agent::{AgentStatus, Availability, RuntimeKind},
     event::{AgentEvent, TaskEvent},
     ids::*,
     rejection::Rejection,
+    routing::Cell,
     task::Route,
     text::Title,
+};
+
+use super::{
+    hooks::Hooks,
+    lessons::{Lessons, attempt_of},
+    route::{Load, Work},
 };
 
 /// Agents, the queue and the running attempts of a workspace.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Schedule {
-    agents: BTreeMap<AgentId, Worker>,
+    pub(super) agents: BTreeMap<AgentId, Worker>,
     queue: BTreeMap<DelegationId, Waiting>,
     running: BTreeMap<AttemptId, Running>,
     /// The webhooks that want to hear of it all.
     #[serde(default)]
     pub hooks: Hooks,
+    #[serde(default)]
+    pub(super) lessons: Lessons,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Worker {
+pub(super) struct Worker {
     name: Title,
     runtime: RuntimeKind,
-    max_concurrency: u32,
-    availability: Availability,
+    pub(super) max_concurrency: u32,
+    pub(super) availability: Availability,
     status: AgentStatus,
-    instances: BTreeMap<InstanceId, Runner>,
+    pub(super) instances: BTreeMap<InstanceId, Runner>,
 }
 
 /// One agent server, as far as work has to be handed to it.
@@ -56,14 +64,16 @@ pub struct Runner {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Waiting {
+pub(super) struct Waiting {
     task: TaskId,
-    agent: Option<AgentId>,
+    pub(super) agent: Option<AgentId>,
     not_before: Option<DateTime<Utc>>,
     since: u64,
     /// A gate of its task closed after it was queued: it keeps its place and is not handed out.
     #[serde(default)]
     gated: bool,
+    #[serde(default)]
+    pub(super) work: Work,
 }
 
 /// An attempt that holds a delegation.
@@ -107,23 +117,10 @@ pub struct Agenda {
     pub look_again: Option<DateTime<Utc>>,
 }
 
-/// How many attempts each agent and each instance has.
-#[derive(Default)]
-struct Load {
-    agents: BTreeMap<AgentId, u32>,
-    instances: BTreeMap<InstanceId, u32>,
-}
-
-impl Load {
-    fn add(&mut self, agent: AgentId, instance: InstanceId) {
-        *self.agents.entry(agent).or_default() += 1;
-        *self.instances.entry(instance).or_default() += 1;
-    }
-}
-
 impl Schedule {
-    /// Returns what can be handed out at `now`, each with a slot of its own.
-    pub fn agenda(&self, now: DateTime<Utc>) -> Agenda {
+    /// Returns what can be handed out at `now`, each with a slot of its own. All that is left to chance comes from the
+    /// seed.
+    pub fn agenda(&self, now: DateTime<Utc>, seed: u64) -> Agenda {
         let mut agenda = Agenda::default();
         let mut taken = Load::default();
         for running in self.running.values() {
@@ -136,34 +133,11 @@ impl Schedule {
                 agenda.look_again = Some(agenda.look_again.map_or(time, |other| other.min(time)));
                 continue;
             }
-            let Some((agent, instance, route)) = self.route(waiting.agent, &taken) else { continue };
+            let Some((agent, instance, route)) = self.route(*delegation, waiting, &taken, now, seed) else { continue };
             taken.add(agent, instance);
             agenda.dispatch.push(Dispatch { task: waiting.task, delegation: *delegation, agent, instance, route });
         }
         agenda
-    }
-
-    /// Chooses the instance with the most free slots among those that can take work.
-    fn route(&self, wanted: Option<AgentId>, taken: &Load) -> Option<(AgentId, InstanceId, Route)> {
-        let load = |id: &InstanceId| taken.instances.get(id).copied().unwrap_or(0);
-        let mut free = vec![];
-        for (agent, worker) in &self.agents {
-            // What still runs on an instance that was removed counts too.
-            let busy = taken.agents.get(agent).copied().unwrap_or(0);
-            let chosen = wanted.is_none_or(|wanted| wanted == *agent);
-            if !chosen || worker.availability != Availability::Active || busy >= worker.max_concurrency {
-                continue;
-            }
-            let open = worker.instances.iter().filter(|(id, runner)| runner.usable() && load(id) < runner.slots);
-            free.extend(open.map(|(id, runner)| (load(id) * 1000 / runner.slots, *agent, *id)));
-        }
-        let candidates = u32::try_from(free.len()).unwrap_or(u32::MAX);
-        let (_, agent, instance) = free.into_iter().min()?;
-        let reason = match wanted {
-            Some(_) => "the delegation names the agent; its least loaded healthy instance",
-            None => "no agent was named; the least loaded healthy instance of any active agent",
-        };
-        Some((agent, instance, Route { reason: reason.into(), candidates }))
     }
 
     /// Returns the attempts that hold a delegation.
@@ -274,33 +248,25 @@ impl Schedule {
                 return vec![Subject::Agent(*agent), Subject::Session(*attempt)];
             }
             TaskEvent::DelegationQueued { agent: Some(agent), .. } => return vec![Subject::Agent(*agent)],
-            TaskEvent::Progress { attempt, .. }
-            | TaskEvent::AttemptAccepted { attempt }
-            | TaskEvent::AttemptTool { attempt, .. }
-            | TaskEvent::AttemptUsage { attempt, .. }
-            | TaskEvent::AttemptSucceeded { attempt }
-            | TaskEvent::AttemptFailed { attempt, .. }
-            | TaskEvent::AttemptLost { attempt, .. }
-            | TaskEvent::AttemptCancelled { attempt, .. }
-            | TaskEvent::AttemptSuperseded { attempt }
-            | TaskEvent::InterruptOpened { attempt, .. }
-            | TaskEvent::DelegationSubmitted { attempt, .. }
-            | TaskEvent::ArtifactRecorded { attempt, .. } => Some(*attempt),
             TaskEvent::DelegationCancelling { delegation, .. } => {
                 self.running.values().find(|running| running.delegation == *delegation).map(|running| running.attempt)
             }
-            _ => None,
+            _ => attempt_of(event),
         };
         let Some(attempt) = attempt else { return vec![] };
         let agent = self.running.get(&attempt).map(|running| Subject::Agent(running.agent));
         agent.into_iter().chain([Subject::Session(attempt)]).collect()
     }
 
-    pub(super) fn apply_task(&mut self, offset: u64, task: TaskId, event: &TaskEvent) {
+    pub(super) fn apply_task(&mut self, offset: u64, at: DateTime<Utc>, task: TaskId, work: Work, event: &TaskEvent) {
+        self.lessons.decided(task, event, at);
+        if let Some(running) = attempt_of(event).and_then(|attempt| self.running.get(&attempt)) {
+            self.lessons.attempted(running, event, at);
+        }
         match event {
             TaskEvent::DelegationQueued { delegation, agent, not_before, .. } => {
                 let since = self.queue.get(delegation).map_or(offset, |waiting| waiting.since);
-                let waiting = Waiting { task, agent: *agent, not_before: *not_before, since, gated: false };
+                let waiting = Waiting { task, agent: *agent, not_before: *not_before, since, gated: false, work };
                 self.queue.insert(*delegation, waiting);
             }
             TaskEvent::DelegationPaused { delegation }
@@ -312,6 +278,9 @@ impl Schedule {
             }
             TaskEvent::AttemptStarted { attempt, delegation, agent, instance, fence, .. } => {
                 self.queue.remove(delegation);
+                let model = self.runner(*agent, *instance).and_then(|runner| runner.model.clone());
+                let cell = Cell { agent: *agent, kind: work.kind, model };
+                self.lessons.started(*delegation, cell, *instance, at);
                 let running = Running {
                     attempt: *attempt,
                     task,
@@ -371,6 +340,7 @@ impl Schedule {
             }
             AgentEvent::InstanceRemoved { instance } => {
                 worker.instances.remove(instance);
+                self.lessons.forget(*instance);
             }
             AgentEvent::InstanceProbed { instance, healthy, .. } => {
                 if let Some(runner) = worker.instances.get_mut(instance) {
@@ -388,7 +358,7 @@ impl Schedule {
 
 impl Runner {
     /// An instance that nobody has asked yet counts as able: the first attempt will tell.
-    fn usable(&self) -> bool {
+    pub(super) fn usable(&self) -> bool {
         self.healthy != Some(false)
     }
 }
