@@ -304,22 +304,26 @@ fn winning(members: &[usize], grids: &[Vec<f64>]) -> Vec<f64> {
     let mut chances = vec![0.0; members.len()];
     let mut before = vec![1.0; members.len() + 1];
     for step in 0..STEPS + SAME_AGENT {
+        let here = column(members, grids, step);
         // Within a step, each of two is the larger one as often.
-        let at = |n: usize, below: &[f64]| below[n] + grids[members[n]][step] / 2.0;
-        for n in 0..members.len() {
-            before[n + 1] = before[n] * at(n, &below);
+        let under: Vec<f64> = below.iter().zip(&here).map(|(below, here)| below + here / 2.0).collect();
+        for (n, under) in under.iter().enumerate() {
+            before[n + 1] = before[n] * under;
         }
         let mut after = 1.0;
         for n in (0..members.len()).rev() {
-            chances[n] += grids[members[n]][step] * before[n] * after;
-            after *= at(n, &below);
+            chances[n] += here[n] * before[n] * after;
+            after *= under[n];
         }
-        for n in 0..members.len() {
-            below[n] += grids[members[n]][step];
-        }
+        below.iter_mut().zip(&here).for_each(|(below, here)| *below += here);
     }
     let sum: f64 = chances.iter().sum();
     chances.into_iter().map(|chance| chance / sum).collect()
+}
+
+/// What each member's belief has at a step.
+fn column(members: &[usize], grids: &[Vec<f64>], step: usize) -> Vec<f64> {
+    members.iter().map(|member| grids[*member][step]).collect()
 }
 
 /// Takes two at random and of these the cheaper one (Mitzenmacher 2001): nearly as good as the cheapest of all, and
