@@ -194,7 +194,7 @@ async fn open_sockets_show_what_the_rule_lets_through_and_nothing_after_it_was_t
     let log = everything(&node, &scene.workspace).await;
     let (mut state, mut states) = (Workspace::default(), vec![]);
     for event in &log {
-        state.apply(event.offset, &event.subject, &event.event);
+        state.apply(event.offset, event.at, &event.subject, &event.event);
         let rights = |person: &Person| {
             let user = Principal::User(person.id.parse().expect("it is an id"));
             state.rights(user)

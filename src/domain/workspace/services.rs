@@ -175,7 +175,7 @@ mod tests {
     ) -> Result<Vec<WorkspaceEvent>, Rejection> {
         let events = workspace.decide(HOME, by, command)?;
         for event in &events {
-            workspace.apply(0, &Subject::Workspace(HOME), &Event::Workspace(event.clone()));
+            workspace.apply(0, DateTime::UNIX_EPOCH, &Subject::Workspace(HOME), &Event::Workspace(event.clone()));
         }
         Ok(events)
     }
