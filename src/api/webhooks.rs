@@ -137,7 +137,7 @@ async fn read(call: &Call, id: WebhookId, secret: Option<String>) -> Result<Webh
 }
 
 async fn existing(call: &Call, id: WebhookId) -> Result<WebhookRow, Problem> {
-    webhooks::get(call.pool(), id).await?.ok_or_else(|| Problem::not_found("webhook"))
+    webhooks::shown(&call.tenant()?, id).await?.ok_or_else(|| Problem::not_found("webhook"))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -204,7 +204,7 @@ async fn sealed(call: &Call, text: &str) -> Result<SealedId, Problem> {
 async fn list(call: Call, input: ListIn) -> Result<Page<WebhookView>, Problem> {
     let rows = input.limit.rows()?;
     let mut items = vec![];
-    for row in webhooks::list(call.pool(), input.workspace_id, input.cursor, rows + 1).await? {
+    for row in webhooks::list(&call.tenant()?, input.cursor, rows + 1).await? {
         items.push(shown(&call, row, None).await?);
     }
     Ok(page(items, rows, |row| row.id.0))
@@ -279,7 +279,7 @@ struct Deliveries {
 async fn list_deliveries(call: Call, input: Deliveries) -> Result<Page<DeliveryView>, Problem> {
     let rows = input.limit.rows()?;
     existing(&call, input.webhook_id).await?;
-    let items = deliveries::page(call.pool(), input.webhook_id, input.status, input.cursor, rows + 1).await?;
+    let items = deliveries::page(&call.tenant()?, input.webhook_id, input.status, input.cursor, rows + 1).await?;
     Ok(page(items, rows, |row| row.id))
 }
 

@@ -9,6 +9,8 @@ use uuid::Uuid;
 
 use crate::domain::ids::{WebhookId, WorkspaceId};
 
+use super::tenant::Tenant;
+
 /// Where a delivery stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -247,7 +249,7 @@ pub async fn settle(
 
 /// Returns a page of a webhook's deliveries, newest first.
 pub async fn page(
-    pool: &PgPool,
+    tenant: &Tenant,
     webhook: WebhookId,
     status: Option<DeliveryStatus>,
     before: Option<Uuid>,
@@ -262,7 +264,7 @@ pub async fn page(
     .bind(status.map(DeliveryStatus::name))
     .bind(before)
     .bind(limit)
-    .fetch_all(pool)
+    .fetch_all(&mut *tenant.open().await?)
     .await?;
     Ok(rows.into_iter().map(|Json(row)| row).collect())
 }

@@ -27,6 +27,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
         5 "0005_access",
         6 "0006_webhooks",
         9 "0009_tenant_wall",
+        11 "0011_webhooks_behind_the_wall",
     ];
     Migrator::with_migrations(history).run(pool).await
 }

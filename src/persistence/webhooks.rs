@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::{PgPool, types::Json};
+use sqlx::{PgExecutor, PgPool, types::Json};
 use uuid::Uuid;
 
 use crate::domain::{
@@ -12,6 +12,8 @@ use crate::domain::{
     principal::Principal,
     webhook::Pattern,
 };
+
+use super::tenant::Tenant;
 
 /// A webhook as it is kept; its address and secrets are named, not held.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,29 +60,33 @@ const WEBHOOK: &str = "SELECT t.*, c.failing_since, (SELECT count(*) FROM webhoo
         WHERE d.webhook_id = t.id AND d.status = 'pending') AS pending
     FROM webhooks t LEFT JOIN webhook_cursors c ON c.webhook_id = t.id";
 
-/// Returns one webhook.
+/// Returns one webhook, for whoever sends its events.
 pub async fn get(pool: &PgPool, id: WebhookId) -> Result<Option<WebhookRow>, sqlx::Error> {
+    one(pool, id).await
+}
+
+/// Returns one webhook of a tenant.
+pub async fn shown(tenant: &Tenant, id: WebhookId) -> Result<Option<WebhookRow>, sqlx::Error> {
+    one(&mut *tenant.open().await?, id).await
+}
+
+async fn one(database: impl PgExecutor<'_>, id: WebhookId) -> Result<Option<WebhookRow>, sqlx::Error> {
     let sql = format!("SELECT to_jsonb(v) FROM ({WEBHOOK} WHERE t.id = $1 AND NOT t.deleted) v");
     let row = sqlx::query_scalar::<_, Json<WebhookRow>>(sqlx::AssertSqlSafe(sql)).bind(id.0);
-    Ok(row.fetch_optional(pool).await?.map(|Json(row)| row))
+    Ok(row.fetch_optional(database).await?.map(|Json(row)| row))
 }
 
 /// Returns a page of a workspace's webhooks, oldest first.
-pub async fn list(
-    pool: &PgPool,
-    workspace: WorkspaceId,
-    after: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<WebhookRow>, sqlx::Error> {
+pub async fn list(tenant: &Tenant, after: Option<Uuid>, limit: i64) -> Result<Vec<WebhookRow>, sqlx::Error> {
     let sql = format!(
         "SELECT to_jsonb(v) FROM ({WEBHOOK}
          WHERE t.workspace_id = $1 AND NOT t.deleted AND ($2::uuid IS NULL OR t.id > $2) ORDER BY t.id LIMIT $3) v"
     );
     let rows = sqlx::query_scalar::<_, Json<WebhookRow>>(sqlx::AssertSqlSafe(sql))
-        .bind(workspace.0)
+        .bind(tenant.workspace().0)
         .bind(after)
         .bind(limit)
-        .fetch_all(pool)
+        .fetch_all(&mut *tenant.open().await?)
         .await?;
     Ok(rows.into_iter().map(|Json(row)| row).collect())
 }

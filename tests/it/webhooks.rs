@@ -121,6 +121,36 @@ async fn a_direct_conversation_is_told_to_no_endpoint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_hears_no_more_than_whoever_made_the_webhook_may_see() {
+    let (node, endpoint) = (node().await, Endpoint::start().await);
+    let scene = Scene::new(&node.url).await;
+    let ben = Person::register(&node.url, "Ben").await;
+    scene.ada.invite(&scene.workspace, &ben, "admin").await;
+    let secret = scene.ada.project(&scene.workspace, "Secret").await;
+    let deny = json!({"subject": format!("project:{secret}"), "principal": format!("user:{}", ben.id),
+        "effect": "deny", "permissions": ["read"]});
+    scene.ada.post(&format!("/workspaces/{}/grants", scene.workspace), deny).await;
+    let hooks = format!("/workspaces/{}/webhooks", scene.workspace);
+    let made = ben.post(&hooks, json!({"url": endpoint.url(), "events": ["task:*"]})).await;
+    scene.ada.task(&secret, "not for Ben").await;
+    scene.tasks(0, 1).await;
+    let received = endpoint.until(1).await;
+    assert_eq!(titles(&received), ["task 0"]);
+
+    // With the right to manage webhooks goes what they send, and it is said why.
+    let change = json!({"role": "member"});
+    let member = format!("/workspaces/{}/members/{}", scene.workspace, ben.id);
+    scene.ada.send(Method::PATCH, &member, Some(&change), None).await.ok();
+    scene.tasks(1, 2).await;
+    let off = |seen: &Value| seen["items"][0]["enabled"] == false;
+    let seen = scene.ada.until(&hooks, "the webhook is off", off).await;
+    assert_eq!(seen["items"][0]["id"], made["id"]);
+    assert!(seen["items"][0]["disabled_reason"].as_str().is_some_and(|why| why.contains("may no longer")), "{seen:#}");
+    assert_eq!(endpoint.until(1).await.len(), 1);
+    node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_fails_hears_it_again_under_the_same_id() {
     let (node, endpoint) = (node().await, Endpoint::start().await);
     let scene = Scene::new(&node.url).await;

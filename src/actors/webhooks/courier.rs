@@ -13,15 +13,17 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     actors::{request::CommandError, workspace::WorkspaceHandle},
     domain::{
+        access::{Rights, Viewer},
         event::Recorded,
         ids::{Subject, WebhookId},
         model::Command,
+        permission::{Permission, Permissions},
         principal::{Principal, Service},
         webhook::WebhookCommand,
     },
     persistence::{
         deliveries::{self, Cursor, DeliveryStatus, Due, NewDelivery, Tried},
-        log, secrets,
+        log, queries, secrets,
         webhooks::{self, WebhookRow},
     },
 };
@@ -113,6 +115,16 @@ enum Then {
     Stop,
 }
 
+/// What came of taking events up.
+enum Taken {
+    /// The log has more.
+    More,
+    /// That was all, or all that there is room for.
+    Rest,
+    /// The webhook was switched off.
+    Nothing,
+}
+
 /// A webhook with its address and the secrets that sign now, opened.
 struct Endpoint {
     address: String,
@@ -148,7 +160,10 @@ impl Round {
         let row = webhooks::get(pool, self.id).await?;
         let Some(row) = row.filter(|row| row.enabled) else { return Ok(Then::Stop) };
         let mut cursor = deliveries::cursor(pool, self.handle.id, self.id, row.born).await?;
-        let more = row.pending < PENDING_MAX && self.take_up(&row, &cursor).await?;
+        let taken = if row.pending < PENDING_MAX { self.take_up(&row, &cursor).await? } else { Taken::Rest };
+        if matches!(taken, Taken::Nothing) {
+            return Ok(Then::Stop);
+        }
         let now = self.now();
         if let Some(rest) = cursor.rest_until.filter(|rest| *rest > now) {
             return Ok(Then::Wait(until(rest, now)));
@@ -156,11 +171,15 @@ impl Round {
         let due = deliveries::due(pool, self.id, now, BATCH_MAX).await?;
         if due.is_empty() {
             let next = deliveries::next_due(pool, self.id).await?;
-            return Ok(if more { Then::Again } else { Then::Wait(next.map_or(LOOK_EVERY, |at| until(at, now))) });
+            return Ok(if matches!(taken, Taken::More) {
+                Then::Again
+            } else {
+                Then::Wait(next.map_or(LOOK_EVERY, |at| until(at, now)))
+            });
         }
         let Some(endpoint) = self.open(&row, now).await? else { return Ok(Then::Stop) };
         for delivery in due {
-            match self.deliver(&endpoint, delivery, cursor).await? {
+            match self.deliver(&row, &endpoint, delivery, cursor).await? {
                 Some(next) if next.rest_until.is_none() => cursor = next,
                 Some(_) => break,
                 None => return Ok(Then::Stop),
@@ -173,11 +192,13 @@ impl Round {
         self.handle.context.clock.now()
     }
 
-    /// Takes events up that everybody may read; returns whether the log has more.
-    async fn take_up(&self, row: &WebhookRow, cursor: &Cursor) -> Result<bool, Interrupted> {
+    /// Takes events up that its maker may read, and that are not said to a few.
+    async fn take_up(&self, row: &WebhookRow, cursor: &Cursor) -> Result<Taken, Interrupted> {
         let page = log::page(&self.handle.context.pool, self.handle.id, cursor.offset, PAGE).await?;
-        let Some(last) = page.last().map(|event| event.offset) else { return Ok(false) };
-        let wanted = |event: &&Recorded| event.audience.is_none();
+        let Some(last) = page.last().map(|event| event.offset) else { return Ok(Taken::Rest) };
+        // Asked after the page was read: what may be seen now may be seen of everything that is in it.
+        let Some(rights) = self.rights(row).await? else { return Ok(Taken::Nothing) };
+        let wanted = |event: &&Recorded| event.audience.is_none() && rights.see(event);
         let new = page.iter().filter(wanted).filter_map(|event| {
             let (kind, _) = event.event.encode();
             let heard = row.events.iter().any(|pattern| pattern.matches(&kind));
@@ -186,7 +207,18 @@ impl Round {
         let new: Vec<NewDelivery> = new.collect();
         let whose = (self.handle.id, self.id);
         deliveries::take_up(&self.handle.context.pool, whose, (cursor.offset, last), &new, self.now()).await?;
-        Ok(page.len() as i64 == PAGE)
+        Ok(if page.len() as i64 == PAGE { Taken::More } else { Taken::Rest })
+    }
+
+    /// Returns what the maker may see. Whoever left, or may no longer manage webhooks, has none that sends anything.
+    async fn rights(&self, row: &WebhookRow) -> Result<Option<Rights>, Interrupted> {
+        let viewer = Viewer { principal: row.created_by, scopes: Permissions::ALL, workspace: None };
+        let rights = queries::rights(&self.handle.context.pool, self.handle.id, viewer).await?;
+        let rights = rights.filter(|rights| rights.standing.role.contains(Permission::ManageIntegrations));
+        if rights.is_none() {
+            self.switch_off("whoever made it may no longer manage webhooks here: make it anew".into()).await?;
+        }
+        Ok(rights)
     }
 
     /// Opens address and secrets; a webhook that cannot be opened is switched off.
@@ -208,11 +240,19 @@ impl Round {
     }
 
     /// Sends one event; returns how the endpoint does, or nothing when the webhook was switched off.
-    async fn deliver(&self, endpoint: &Endpoint, due: Due, cursor: Cursor) -> Result<Option<Cursor>, Interrupted> {
+    async fn deliver(
+        &self,
+        row: &WebhookRow,
+        endpoint: &Endpoint,
+        due: Due,
+        cursor: Cursor,
+    ) -> Result<Option<Cursor>, Interrupted> {
         let context = &self.handle.context;
         let event = log::page(&context.pool, self.handle.id, due.offset - 1, 1).await?.pop();
-        let Some(event) = event.filter(|event| event.offset == due.offset) else {
-            let error = Some("the event is not in the log".to_owned());
+        // It may have waited for days: what its maker must not see any more is not sent any more.
+        let Some(rights) = self.rights(row).await? else { return Ok(None) };
+        let Some(event) = event.filter(|event| event.offset == due.offset && rights.see(event)) else {
+            let error = Some("whoever made the webhook may not see the event any more".to_owned());
             let tried = Tried { status: DeliveryStatus::Failed, next_at: None, code: None, response: None, error };
             deliveries::settle(&context.pool, self.id, due.offset, &tried, &cursor, self.now()).await?;
             return Ok(Some(cursor));
