@@ -1,6 +1,6 @@
 //! `auth`: people, their passwords and tokens.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -247,7 +247,10 @@ async fn refresh(call: Call, input: Refresh) -> Result<LoggedIn, Problem> {
 
 /// Ends a login now; its last access token may have been made just now.
 fn ending(call: &Call) -> Ending {
-    let at = call.clock().now();
+    ending_at(call.clock().now())
+}
+
+pub(super) fn ending_at(at: DateTime<Utc>) -> Ending {
     Ending { at, until: at + ACCESS_LIFE + CLOCKS_DIFFER }
 }
 

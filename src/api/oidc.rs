@@ -17,7 +17,7 @@ use crate::{
 
 use super::{
     Api, Caller,
-    auth::Email,
+    auth::{Email, ending_at},
     limits::Class,
     problem::{self, Problem},
     tokens::{random, sha256},
@@ -175,12 +175,13 @@ impl Api {
             password_hash: None,
             created_at: context.clock.now(),
         };
-        let account =
-            oidc::account(&context.pool, provider.issuer(), &who.subject, &person, who.email_verified).await?;
-        match account {
+        let ending = ending_at(context.clock.now());
+        let (issuer, verified) = (provider.issuer(), who.email_verified);
+        match oidc::account(&context.pool, issuer, &who.subject, &person, verified, ending).await? {
             Account::Known(user) => Ok(user),
-            Account::Linked(user) => {
-                tracing::info!(%user, "an account is linked to the provider of logins");
+            Account::Linked(user, revoked) => {
+                tracing::info!(%user, ended = revoked.len(), "an account is linked to the provider of logins");
+                self.services().revocations.add(revoked, ending.at);
                 Ok(user)
             }
             Account::Made(user) => {

@@ -1,13 +1,15 @@
 //! API keys: everything about them but the keys, of which only hashes are kept.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgPool, Row, postgres::PgRow};
+use sqlx::{PgConnection, PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::domain::{
     ids::{KeyId, UserId, WorkspaceId},
     principal::{NoPrincipal, Principal},
 };
+
+use super::logins::Ending;
 
 /// A key as stored.
 #[derive(Clone, Debug)]
@@ -121,6 +123,27 @@ pub async fn revoke(
     .fetch_optional(pool)
     .await?;
     Ok(row.is_some())
+}
+
+/// Revokes all keys of somebody as a part of something larger, and tells the other nodes.
+pub(super) async fn revoke_all(
+    connection: &mut PgConnection,
+    holder: Principal,
+    ending: Ending,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar(
+        "WITH revoked AS (
+             UPDATE api_keys SET revoked_at = $2 WHERE holder = $1 AND revoked_at IS NULL RETURNING id
+         ), told AS (
+             INSERT INTO revocations (id, until) SELECT id, $3 FROM revoked ON CONFLICT (id) DO NOTHING
+         )
+         SELECT id FROM revoked",
+    )
+    .bind(holder.to_string())
+    .bind(ending.at)
+    .bind(ending.until)
+    .fetch_all(connection)
+    .await
 }
 
 /// Removes a key that nobody has seen.

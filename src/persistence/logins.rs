@@ -126,6 +126,15 @@ pub async fn end_all(
     end_where(&mut connection, "user_id = $1", user.0, but, ending).await
 }
 
+/// Ends all logins of a person as a part of something larger.
+pub(super) async fn end_all_within(
+    connection: &mut PgConnection,
+    user: UserId,
+    ending: Ending,
+) -> Result<Vec<LoginId>, sqlx::Error> {
+    end_where(connection, "user_id = $1", user.0, None, ending).await
+}
+
 async fn end_where(
     connection: &mut PgConnection,
     which: &'static str,

@@ -2,12 +2,17 @@
 //! tokens. Of what a browser or a provider shows only hashes are kept.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgExecutor, PgPool, Row};
+use sqlx::{PgConnection, PgExecutor, PgPool, Row};
 use uuid::Uuid;
 
-use crate::domain::ids::UserId;
+use crate::domain::{ids::UserId, principal::Principal};
 
-use super::people::Person;
+use super::{
+    api_keys,
+    logins::{self, Ending},
+    people::Person,
+    revocations::Revoked,
+};
 
 /// A login that is on its way through the provider.
 pub struct Attempt {
@@ -59,12 +64,13 @@ pub async fn take(
 }
 
 /// Whose account it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Account {
     /// Of someone who came by this provider before.
     Known(UserId),
-    /// Of someone who had an account with this address.
-    Linked(UserId),
+    /// Of someone who had an account with this address. Nobody had shown that the address is theirs, so everything
+    /// that opened the account until now has ended.
+    Linked(UserId, Vec<Revoked>),
     /// Of someone new.
     Made(UserId),
     /// Somebody has this address, and nothing proves that it is the same person.
@@ -78,6 +84,7 @@ pub async fn account(
     subject: &str,
     person: &Person,
     email_verified: bool,
+    ending: Ending,
 ) -> Result<Account, sqlx::Error> {
     if let Some(user) = known(pool, issuer, subject).await? {
         return Ok(Account::Known(user));
@@ -101,13 +108,13 @@ pub async fn account(
             None => {
                 let sql = "SELECT id FROM users WHERE lower(email) = lower($1)";
                 let owner: Option<Uuid> = sqlx::query_scalar(sql).bind(&person.email).fetch_optional(&mut *tx).await?;
-                let Some(owner) = owner else { return Ok(Account::Taken) };
-                Account::Linked(owner.into())
+                let Some(owner) = owner.map(UserId) else { return Ok(Account::Taken) };
+                Account::Linked(owner, shut(&mut tx, owner, ending).await?)
             }
         },
         _ => Account::Made(person.id),
     };
-    let (Account::Known(user) | Account::Linked(user) | Account::Made(user)) = account else { return Ok(account) };
+    let (Account::Known(user) | Account::Linked(user, _) | Account::Made(user)) = account else { return Ok(account) };
     let linked = sqlx::query(
         "INSERT INTO user_identities (issuer, subject, user_id, linked_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT DO NOTHING",
@@ -124,6 +131,14 @@ pub async fn account(
     }
     tx.commit().await?;
     Ok(account)
+}
+
+/// Ends everything that opens an account: password, logins and keys.
+async fn shut(connection: &mut PgConnection, user: UserId, ending: Ending) -> Result<Vec<Revoked>, sqlx::Error> {
+    sqlx::query("UPDATE users SET password_hash = NULL WHERE id = $1").bind(user.0).execute(&mut *connection).await?;
+    let logins = logins::end_all_within(connection, user, ending).await?.into_iter().map(|login| login.0);
+    let keys = api_keys::revoke_all(connection, Principal::User(user), ending).await?;
+    Ok(logins.chain(keys).map(|id| Revoked { id, until: ending.until }).collect())
 }
 
 async fn known(executor: impl PgExecutor<'_>, issuer: &str, subject: &str) -> Result<Option<UserId>, sqlx::Error> {

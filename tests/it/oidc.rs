@@ -312,11 +312,24 @@ async fn an_account_is_linked_by_a_verified_address_and_never_taken_over_by_anot
     provider.knows(json!({"sub": "mallory", "email": ada.email}));
     login(&node).await.problem("name_taken");
     provider.knows(json!({"sub": "ada", "email": ada.email.to_uppercase(), "email_verified": true}));
+    let key = ada.post("/auth/api_keys", json!({"name": "a script"})).await;
+    let key = key["key"].as_str().expect("it is shown once").to_owned();
+    let before = [ada.clone(), ada.login().await, Person { token: key, ..ada.clone() }];
+    for opener in &before {
+        opener.send(Method::GET, "/auth/me", None, None).await.ok();
+    }
     assert_eq!(login(&node).await.ok()["user"]["id"], json!(ada.id));
-    ada.login().await.send(Method::GET, "/auth/me", None, None).await.ok();
-    // Linked once, it is the subject that counts.
+    // Nobody had shown that the address is theirs: what opened the account until now opens it no more.
+    for opener in &before {
+        opener.send(Method::GET, "/auth/me", None, None).await.problem("unauthenticated");
+    }
+    let password = json!({"email": ada.email, "password": "correct horse"});
+    post(&node, "/auth/login", password).await.problem("bad_credentials");
+    // Linked once, it is the subject that counts, and nothing ends any more.
+    let linked = Person::logged_in(&node.url, &login(&node).await.ok());
     provider.knows(json!({"sub": "ada", "email": ada.email, "email_verified": false}));
     assert_eq!(login(&node).await.ok()["user"]["id"], json!(ada.id));
+    linked.send(Method::GET, "/auth/me", None, None).await.ok();
     assert_eq!(accounts(&node).await, 1);
     for nobody in [json!({"sub": "bob"}), json!({"sub": "bob", "email": "no address", "email_verified": true})] {
         provider.knows(nobody);
