@@ -66,6 +66,30 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
+/// Through a credential nobody gives away, or takes, what it is not good for itself. What its holder may give is the
+/// domain's question.
+pub(super) fn must_be_good_for(call: &Call, permissions: Permissions) -> Result<(), Problem> {
+    let scopes = call.identity()?.viewer().scopes;
+    match scopes.includes(permissions.without(Permissions::from(P::Enter))) {
+        true => Ok(()),
+        false => {
+            Err(Problem::new(problem::FORBIDDEN, "the key is not good for everything that this would give or take")
+                .then(&["Log in, or use a key with these permissions among its scopes"]))
+        }
+    }
+}
+
+/// The same for what a role holds. A role that does not exist is the domain's question.
+pub(super) async fn must_be_good_for_role(call: &Call, role: MemberRole) -> Result<(), Problem> {
+    match role {
+        MemberRole::Built(role) => must_be_good_for(call, role.permissions()),
+        MemberRole::Custom(id) => {
+            let known: Option<RoleView> = queries::get(&call.tenant()?, Listed::Roles, id.0).await?;
+            known.map_or(Ok(()), |role| must_be_good_for(call, role.permissions))
+        }
+    }
+}
+
 async fn change(call: &Call, command: AccessCommand, made: Option<Uuid>) -> Result<Uuid, Problem> {
     let subject = Subject::Workspace(call.workspace()?);
     let command = Command::Workspace(WorkspaceCommand::Access(command));
@@ -85,6 +109,7 @@ struct CreateRole {
 }
 
 async fn create_role(call: Call, input: CreateRole) -> Result<RoleView, Problem> {
+    must_be_good_for(&call, input.permissions)?;
     let role: RoleId = call.clock().id();
     let command = AccessCommand::CreateRole { role, name: input.name, permissions: input.permissions };
     let made = change(&call, command, Some(role.0)).await?;
@@ -114,6 +139,8 @@ struct UpdateRole {
 
 async fn update_role(call: Call, input: UpdateRole) -> Result<RoleView, Problem> {
     let UpdateRole { role_id: role, name, permissions, .. } = input;
+    must_be_good_for_role(&call, MemberRole::Custom(role)).await?;
+    must_be_good_for(&call, permissions.unwrap_or_default())?;
     change(&call, AccessCommand::UpdateRole { role, name, permissions }, None).await?;
     role_of(&call, role).await
 }
@@ -133,6 +160,7 @@ struct RoleDeleted {
 }
 
 async fn delete_role(call: Call, input: NamedRole) -> Result<RoleDeleted, Problem> {
+    must_be_good_for_role(&call, MemberRole::Custom(input.role_id)).await?;
     change(&call, AccessCommand::DeleteRole(input.role_id), None).await?;
     Ok(RoleDeleted { role_id: input.role_id })
 }
@@ -153,6 +181,7 @@ struct SetGrant {
 
 async fn grant(call: Call, input: SetGrant) -> Result<GrantView, Problem> {
     let SetGrant { subject, principal, effect, permissions, .. } = input;
+    must_be_good_for(&call, permissions)?;
     let grant = Grant { id: call.clock().id(), subject, principal, effect, permissions };
     change(&call, AccessCommand::SetGrant(grant), None).await?;
     let known = queries::grant(&call.tenant()?, subject, principal, effect).await?;
@@ -195,6 +224,8 @@ struct GrantRevoked {
 }
 
 async fn revoke_grant(call: Call, input: NamedGrant) -> Result<GrantRevoked, Problem> {
+    let known: Option<GrantView> = queries::get(&call.tenant()?, Listed::Grants, input.grant_id.0).await?;
+    known.map_or(Ok(()), |grant| must_be_good_for(&call, grant.permissions))?;
     change(&call, AccessCommand::RemoveGrant(input.grant_id), None).await?;
     Ok(GrantRevoked { grant_id: input.grant_id })
 }

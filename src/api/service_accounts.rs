@@ -19,6 +19,7 @@ use crate::{
 };
 
 use super::{
+    access::must_be_good_for_role,
     api_keys::{self, KeyView, NewKey, RevokedKey, SCOPES_MAX, Wanted, scopes},
     call::Call,
     inputs::Few,
@@ -104,6 +105,7 @@ struct ServiceView {
 }
 
 async fn add(call: Call, input: Add) -> Result<ServiceView, Problem> {
+    must_be_good_for_role(&call, input.role).await?;
     let service: ServiceId = call.clock().id();
     let command = ServiceCommand::Add { service, name: input.name, role: input.role };
     let command = Command::Workspace(WorkspaceCommand::Services(command));
@@ -134,6 +136,10 @@ struct Removed {
 
 async fn remove(call: Call, input: Named) -> Result<Removed, Problem> {
     let holder = Principal::Service(Service::Account(input.service_id));
+    let known: Option<ServiceView> = queries::get(&call.tenant()?, Listed::Services, input.service_id.0).await?;
+    if let Some(known) = known {
+        must_be_good_for_role(&call, known.role).await?;
+    }
     tell(&call, ServiceCommand::Remove(input.service_id)).await?;
     // A key whose holder is gone has no rights any more; this ends the sockets that it opened.
     let keys = api_keys::listed(&call, holder, Limit(Some(200)), None).await?;

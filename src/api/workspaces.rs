@@ -24,6 +24,7 @@ use crate::{
 };
 
 use super::{
+    access::must_be_good_for_role,
     auth::Email,
     call::Call,
     events::EventView,
@@ -198,6 +199,7 @@ async fn add_member(call: Call, input: AddMember) -> Result<MemberView, Problem>
         _ => return Err(Problem::field("email", "either `email` or `user_id` is needed")),
     };
     let person = person.ok_or_else(|| Problem::not_found("account"))?;
+    must_be_good_for_role(&call, input.role).await?;
     let command = WorkspaceCommand::AddMember { user: person.id, role: input.role };
     call.execute(Subject::Workspace(input.workspace_id), Command::Workspace(command)).await?;
     member(&call, person.id).await
@@ -232,6 +234,8 @@ struct UpdateMember {
 }
 
 async fn update_member(call: Call, input: UpdateMember) -> Result<MemberView, Problem> {
+    must_be_good_for_role(&call, input.role).await?;
+    must_outrank(&call, input.user_id).await?;
     let command = WorkspaceCommand::UpdateMember { user: input.user_id, role: input.role };
     call.execute(Subject::Workspace(input.workspace_id), Command::Workspace(command)).await?;
     member(&call, input.user_id).await
@@ -250,7 +254,16 @@ struct Removed {
     user_id: UserId,
 }
 
+/// A credential takes nothing from a member that it is not good for.
+async fn must_outrank(call: &Call, user: UserId) -> Result<(), Problem> {
+    match queries::member(&call.tenant()?, user).await? {
+        Some(member) if call.user().ok() != Some(user) => must_be_good_for_role(call, member.role).await,
+        _ => Ok(()),
+    }
+}
+
 async fn remove_member(call: Call, input: RemoveMember) -> Result<Removed, Problem> {
+    must_outrank(&call, input.user_id).await?;
     let command = Command::Workspace(WorkspaceCommand::RemoveMember(input.user_id));
     call.execute(Subject::Workspace(input.workspace_id), command).await?;
     Ok(Removed { user_id: input.user_id })

@@ -39,6 +39,44 @@ async fn a_key_does_what_its_scopes_say_in_its_workspace_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_gives_nobody_more_than_it_is_good_for() {
+    let node = TestNode::start().await;
+    let (ada, ben) = (Person::register(&node.url, "Ada").await, Person::register(&node.url, "Ben").await);
+    let lab = ada.workspace("Lab").await;
+    let project = ada.project(&lab, "Moon").await;
+    let at = |path: &str| format!("/workspaces/{lab}{path}");
+    let role = json!({"name": "Runner", "permissions": ["read", "work", "manage_agents"]});
+    let role = id(&ada.post(&at("/roles"), role).await);
+    let scopes = json!(["read", "converse", "manage_members", "manage_access", "manage_integrations"]);
+    let made = ada.post("/auth/api_keys", json!({"name": "Doorman", "scopes": scopes, "workspace_id": lab})).await;
+    let key = Person { token: made["key"].as_str().unwrap().to_owned(), ..ada.clone() };
+
+    for too_much in ["owner", "admin", "member", role.as_str()] {
+        let member = json!({"user_id": ben.id, "role": too_much});
+        key.try_post(&at("/members"), member).await.problem("forbidden");
+        key.try_post(&at("/services"), json!({"name": "Program", "role": too_much})).await.problem("forbidden");
+    }
+    key.post(&at("/members"), json!({"user_id": ben.id, "role": "guest"})).await;
+    let change = async |path: String, body| key.send(Method::PATCH, &path, Some(&body), None).await;
+    change(at(&format!("/members/{}", ben.id)), json!({"role": "member"})).await.problem("forbidden");
+    change(at(&format!("/roles/{role}")), json!({"name": "Walker"})).await.problem("forbidden");
+    key.try_post(&at("/roles"), json!({"name": "Mine", "permissions": ["work"]})).await.problem("forbidden");
+    key.post(&at("/roles"), json!({"name": "Reader", "permissions": ["read"]})).await;
+    let grant = |what: &str| {
+        json!({"subject": format!("project:{project}"), "principal": format!("user:{}", ben.id), "effect": "allow",
+            "permissions": [what]})
+    };
+    key.try_post(&at("/grants"), grant("work")).await.problem("forbidden");
+    key.post(&at("/grants"), grant("converse")).await;
+
+    // Neither does it take from those who may more.
+    ada.send(Method::PATCH, &at(&format!("/members/{}", ben.id)), Some(&json!({"role": "admin"})), None).await.ok();
+    change(at(&format!("/members/{}", ben.id)), json!({"role": "guest"})).await.problem("forbidden");
+    key.send(Method::DELETE, &at(&format!("/members/{}", ben.id)), None, None).await.problem("forbidden");
+    node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_was_revoked_or_has_ended_is_good_for_nothing_and_its_sockets_close() {
     let node = TestNode::start().await;
     let (ada, eve) = (Person::register(&node.url, "Ada").await, Person::register(&node.url, "Eve").await);
