@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::{
     agents::{Failure, Fate, Health, Outcome},
@@ -30,22 +32,23 @@ const ASK_MAX: Duration = Duration::from_secs(8);
 /// How long the end of a run is waited for, in milliseconds: its driver reads the result first.
 const END_WAIT_MS: u64 = 10_000;
 
-/// What an instance says of a run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What an instance says became of an attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Found {
     /// It works on it.
     Running,
     /// It has a result.
     Finished,
-    /// It ended without one.
+    /// It ended without a result.
     Failed,
     /// It had the work and has it no longer.
     Missing,
-    /// It never had the work; the submission may still be on its way.
+    /// It does not have the work yet; the submission may still be on its way.
     NotStarted,
-    /// It could not be asked: nothing is known of the run.
+    /// It could not be asked: nothing is known.
     Unreachable,
-    /// Link's attempt is over already.
+    /// The attempt was over already; the instance was not asked.
     Over,
 }
 

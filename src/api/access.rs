@@ -22,6 +22,7 @@ use crate::{
 
 use super::{
     call::Call,
+    inputs::{InRole, OnThing, Somebody, Thing},
     problem::{self, Problem},
     table::{Method, Operation},
     workspaces::{Limit, ListIn, Page, page},
@@ -105,13 +106,13 @@ struct CreateRole {
     #[expect(dead_code, reason = "the call's scope")]
     workspace_id: WorkspaceId,
     name: Label,
-    permissions: Permissions,
+    permissions: InRole,
 }
 
 async fn create_role(call: Call, input: CreateRole) -> Result<RoleView, Problem> {
-    must_be_good_for(&call, input.permissions)?;
+    must_be_good_for(&call, input.permissions.0)?;
     let role: RoleId = call.clock().id();
-    let command = AccessCommand::CreateRole { role, name: input.name, permissions: input.permissions };
+    let command = AccessCommand::CreateRole { role, name: input.name, permissions: input.permissions.0 };
     let made = change(&call, command, Some(role.0)).await?;
     role_of(&call, made.into()).await
 }
@@ -134,11 +135,12 @@ struct UpdateRole {
     workspace_id: WorkspaceId,
     role_id: RoleId,
     name: Option<Label>,
-    permissions: Option<Permissions>,
+    permissions: Option<InRole>,
 }
 
 async fn update_role(call: Call, input: UpdateRole) -> Result<RoleView, Problem> {
     let UpdateRole { role_id: role, name, permissions, .. } = input;
+    let permissions = permissions.map(|chosen| chosen.0);
     must_be_good_for_role(&call, MemberRole::Custom(role)).await?;
     must_be_good_for(&call, permissions.unwrap_or_default())?;
     change(&call, AccessCommand::UpdateRole { role, name, permissions }, None).await?;
@@ -171,16 +173,17 @@ struct SetGrant {
     #[expect(dead_code, reason = "the call's scope")]
     workspace_id: WorkspaceId,
     /// `project:ID`, `task:ID` or `conversation:ID`.
-    subject: Subject,
-    /// `user:ID`, `agent:ID` or `team:ID`; a team means its members.
-    principal: Principal,
+    subject: Thing,
+    /// `user:ID`, `agent:ID`, `service:ID` or `team:ID`; a team means its members.
+    principal: Somebody,
     effect: Effect,
-    /// Of read, converse, work, delegate and review. Without read nothing else is left.
-    permissions: Permissions,
+    /// At least one of read, converse, work, delegate and review. Without read nothing else is left.
+    permissions: OnThing,
 }
 
 async fn grant(call: Call, input: SetGrant) -> Result<GrantView, Problem> {
-    let SetGrant { subject, principal, effect, permissions, .. } = input;
+    let SetGrant { subject: Thing(subject), principal: Somebody(principal), effect, permissions, .. } = input;
+    let OnThing(permissions) = permissions;
     must_be_good_for(&call, permissions)?;
     let grant = Grant { id: call.clock().id(), subject, principal, effect, permissions };
     change(&call, AccessCommand::SetGrant(grant), None).await?;
@@ -274,15 +277,16 @@ async fn explain_access(call: Call, input: ExplainAccess) -> Result<Explanation,
     if about_others && !call.may(P::ManageAccess)? {
         return Err(Problem::new(problem::FORBIDDEN, "only who manages access may ask about others"));
     }
-    let scope = Scope::of(subject).ok_or_else(|| Problem::field("subject", "no permission is about sessions"))?;
+    let not_found = || Problem::not_found("principal or subject");
+    // No permission is about a session.
+    let scope = Scope::of(subject).ok_or_else(not_found)?;
     let found = queries::access(call.pool(), scope, subject.id(), viewer).await?;
-    let found = found.filter(|found| found.workspace == workspace);
-    let found = found.ok_or_else(|| Problem::not_found("principal or subject"))?;
+    let found = found.filter(|found| found.workspace == workspace).ok_or_else(not_found)?;
     let decision = found.decision();
     if !about_others && !decision.visible {
-        return Err(Problem::not_found("principal or subject"));
+        return Err(not_found());
     }
-    let permissions = if scope == Scope::Workspace { found.standing.role } else { Permissions::of(&P::ON_THINGS) };
+    let permissions = if scope == Scope::Workspace { found.standing.role } else { Permissions::ON_THINGS };
     let reasons = permissions.iter().map(|permission| {
         let (because, grant_id) = explain(found.standing, found.place(), permission);
         Explained { permission, may: decision.may.contains(permission), because, grant_id }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
@@ -63,7 +63,7 @@ fn is_special(scope: &P) -> bool {
 }
 
 pub(super) fn scopes(_: &mut SchemaGenerator) -> Schema {
-    let names: Vec<String> = P::EVERY.iter().filter(|scope| !is_special(scope)).filter_map(name).collect();
+    let names: Vec<_> = P::EVERY.iter().filter(|scope| !is_special(scope)).map(|scope| scope.name()).collect();
     let items = json!({"type": "string", "enum": names});
     json_schema!({"type": ["array", "null"], "items": items, "maxItems": SCOPES_MAX, "uniqueItems": true})
 }
@@ -178,7 +178,7 @@ pub(super) fn draft(
         prefix: made.prefix.clone(),
         holder,
         created_by: call.user()?,
-        scopes: scopes.iter().filter_map(name).collect(),
+        scopes: scopes.iter().map(|scope| scope.name().to_owned()).collect(),
         workspace,
         created_at: now,
         expires_at,
@@ -207,10 +207,6 @@ pub(super) async fn made_before(call: &Call, holder: Principal, id: KeyId) -> Re
     let keys = api_keys::of(call.pool(), holder, None, KEYS_MAX).await?;
     let known = keys.into_iter().find(|key| key.id == id);
     Ok(NewKey { view: known.ok_or_else(|| Problem::not_found("key"))?.into(), key: None })
-}
-
-fn name(scope: &P) -> Option<String> {
-    serde_json::to_value(scope).ok().as_ref().and_then(Value::as_str).map(str::to_owned)
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -49,7 +49,7 @@ codes! {
         then "Nothing changed; the request was not looked at further."
         do ["Send valid UTF-8 JSON, nested at most 64 deep"];
     TOO_LARGE = "too_large" 413 false "The request is too large"
-        because "The body has more than 1 MiB."
+        because "The body has more than 1 MiB; or, with the status 414 or 431, the line and the headers have more than 64 KiB or there are more than 100 headers."
         then "Nothing changed; the body was not kept."
         do ["Send less than 1 MiB; pass large content by reference"];
     UNSUPPORTED_MEDIA = "unsupported_media_type" 415 false "The body is not JSON"

@@ -1,4 +1,4 @@
-//! Collections of an input with a bound, so that what was parsed fits and the description says the same.
+//! Parts of inputs with bounds, so that what was parsed fits and the description says the same.
 
 use std::{
     borrow::Cow,
@@ -9,7 +9,29 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Map, Value, json};
 
-use crate::domain::text::{Label, Text};
+use crate::domain::{
+    ids::{Subject, UUID},
+    permission::{Permission, Permissions},
+    principal::{Principal, Service},
+    text::{Label, Text},
+};
+
+/// Describes a type wherever it is used.
+macro_rules! described {
+    ($name:ident, |$schemas:pat_param| $schema:expr) => {
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema($schemas: &mut SchemaGenerator) -> Schema {
+                $schema
+            }
+        }
+    };
+}
 
 /// At most `MAX` different values.
 #[derive(Clone, Debug)]
@@ -94,20 +116,115 @@ impl<'de> Deserialize<'de> for Secrets {
     }
 }
 
-impl JsonSchema for Secrets {
-    fn inline_schema() -> bool {
-        true
+described!(Secrets, |schemas| {
+    let (name, secret) = (schemas.subschema_for::<Label>(), schemas.subschema_for::<Secret>());
+    json_schema!({
+        "type": "object", "maxProperties": SECRETS_MAX, "propertyNames": name, "additionalProperties": secret,
+    })
+});
+
+/// The most permissions of one input, repeated ones counted.
+const PERMISSIONS_MAX: usize = 16;
+
+fn chosen(given: Vec<Permission>, from: Permissions) -> Result<Permissions, String> {
+    if given.len() > PERMISSIONS_MAX {
+        return Err(format!("has {} values: at most {PERMISSIONS_MAX}", given.len()));
     }
-    fn schema_name() -> Cow<'static, str> {
-        "Secrets".into()
-    }
-    fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
-        let (name, secret) = (schemas.subschema_for::<Label>(), schemas.subschema_for::<Secret>());
-        json_schema!({
-            "type": "object", "maxProperties": SECRETS_MAX, "propertyNames": name, "additionalProperties": secret,
-        })
+    let chosen: Permissions = given.into_iter().collect();
+    match from.includes(chosen) {
+        true => Ok(chosen),
+        false => Err(format!("must be of {}", from.iter().map(Permission::name).collect::<Vec<_>>().join(", "))),
     }
 }
+
+fn choice(from: Permissions, least: usize) -> Schema {
+    let names: Vec<_> = from.iter().map(Permission::name).collect();
+    let items = json!({"type": "string", "enum": names});
+    let mut schema = json_schema!({"type": "array", "items": items, "maxItems": PERMISSIONS_MAX});
+    if least > 0 {
+        schema.insert("minItems".into(), least.into());
+    }
+    schema
+}
+
+/// What a role of a workspace's own consists of.
+#[derive(Deserialize)]
+#[serde(try_from = "Vec<Permission>")]
+pub(super) struct InRole(pub Permissions);
+
+impl TryFrom<Vec<Permission>> for InRole {
+    type Error = String;
+    fn try_from(given: Vec<Permission>) -> Result<Self, String> {
+        chosen(given, Permissions::IN_ROLES).map(Self)
+    }
+}
+
+described!(InRole, |_| choice(Permissions::IN_ROLES, 0));
+
+/// What is granted on a single thing: at least one permission.
+#[derive(Deserialize)]
+#[serde(try_from = "Vec<Permission>")]
+pub(super) struct OnThing(pub Permissions);
+
+impl TryFrom<Vec<Permission>> for OnThing {
+    type Error = String;
+    fn try_from(given: Vec<Permission>) -> Result<Self, String> {
+        match given.is_empty() {
+            true => Err("is empty: at least one is needed".into()),
+            false => chosen(given, Permissions::ON_THINGS).map(Self),
+        }
+    }
+}
+
+described!(OnThing, |_| choice(Permissions::ON_THINGS, 1));
+
+/// A thing that something can be granted on.
+#[derive(Deserialize)]
+#[serde(try_from = "Subject")]
+pub(super) struct Thing(pub Subject);
+
+impl TryFrom<Subject> for Thing {
+    type Error = &'static str;
+    fn try_from(subject: Subject) -> Result<Self, Self::Error> {
+        match subject {
+            Subject::Project(_) | Subject::Task(_) | Subject::Conversation(_) => Ok(Self(subject)),
+            Subject::Workspace(_) | Subject::Agent(_) | Subject::Session(_) | Subject::Webhook(_) => {
+                Err("must be project:ID, task:ID or conversation:ID")
+            }
+        }
+    }
+}
+
+described!(Thing, |_| {
+    json_schema!({
+        "type": "string", "pattern": format!("^(project|task|conversation):{UUID}$"),
+        "examples": ["task:0190f3c2-7b1e-7000-8000-000000000001"],
+    })
+});
+
+/// Somebody who can belong to a workspace: everybody but the parts of Link.
+#[derive(Deserialize)]
+#[serde(try_from = "Principal")]
+pub(super) struct Somebody(pub Principal);
+
+impl TryFrom<Principal> for Somebody {
+    type Error = &'static str;
+    fn try_from(who: Principal) -> Result<Self, Self::Error> {
+        match who {
+            Principal::Service(Service::Conductor | Service::Probe | Service::Courier) => {
+                Err("must be user:ID, agent:ID, team:ID or service:ID")
+            }
+            who => Ok(Self(who)),
+        }
+    }
+}
+
+described!(Somebody, |_| {
+    json_schema!({
+        "type": "string", "pattern": format!("^(user|agent|team|service):{UUID}$"),
+        "examples": ["user:0190f3c2-7b1e-7000-8000-000000000001"],
+    })
+});
 
 /// The longest address of an agent's server.
 const ADDRESS_LENGTH_MAX: usize = 4096;
@@ -149,20 +266,12 @@ impl TryFrom<String> for Address {
     }
 }
 
-impl JsonSchema for Address {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "Address".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string", "minLength": 7, "maxLength": ADDRESS_LENGTH_MAX, "pattern": ADDRESS,
-            "examples": ["http://127.0.0.1:8000"],
-        })
-    }
-}
+described!(Address, |_| {
+    json_schema!({
+        "type": "string", "minLength": 7, "maxLength": ADDRESS_LENGTH_MAX, "pattern": ADDRESS,
+        "examples": ["http://127.0.0.1:8000"],
+    })
+});
 
 #[cfg(test)]
 mod tests {

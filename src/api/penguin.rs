@@ -125,40 +125,6 @@ struct Reconcile {
     instance_id: Option<InstanceId>,
 }
 
-/// What a Penguin says became of an attempt.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Fate {
-    /// It works on it.
-    Running,
-    /// It has a result.
-    Finished,
-    /// It ended without a result.
-    Failed,
-    /// It had the work and has it no longer.
-    Missing,
-    /// It does not have the work yet.
-    NotStarted,
-    /// It could not be asked: nothing is known.
-    Unreachable,
-    /// The attempt was over already; the Penguin was not asked.
-    Over,
-}
-
-impl From<Found> for Fate {
-    fn from(found: Found) -> Self {
-        match found {
-            Found::Running => Self::Running,
-            Found::Finished => Self::Finished,
-            Found::Failed => Self::Failed,
-            Found::Missing => Self::Missing,
-            Found::NotStarted => Self::NotStarted,
-            Found::Unreachable => Self::Unreachable,
-            Found::Over => Self::Over,
-        }
-    }
-}
-
 /// One attempt, as it was found and as it is now.
 #[derive(Serialize, JsonSchema)]
 struct Attempt {
@@ -167,7 +133,7 @@ struct Attempt {
     task_id: TaskId,
     instance_id: InstanceId,
     /// What the Penguin says.
-    found: Fate,
+    found: Found,
     /// In words.
     detail: String,
     /// The attempt's status before the question.
@@ -238,9 +204,9 @@ async fn settle(call: &Call, handle: &WorkspaceHandle, row: AttemptRow) -> Resul
     let (found, detail) = match runner(call, row.instance_id).await? {
         Some(runner) => {
             let reconciled = handle.reconcile(&running, &runner).await?;
-            (reconciled.found.into(), reconciled.detail)
+            (reconciled.found, reconciled.detail)
         }
-        None => (Fate::Unreachable, "the instance was removed".into()),
+        None => (Found::Unreachable, "the instance was removed".into()),
     };
     let now = penguins::attempts(&call.tenant()?, Attempts::One(row.id)).await?.pop();
     let status = now.map_or_else(|| row.status.clone(), |now| now.status);

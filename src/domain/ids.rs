@@ -74,6 +74,11 @@ ids! {
     ServiceId,
 }
 
+/// What an id looks like.
+pub const UUID: &str = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}";
+/// How long it is. A UUID can be written in several ways: where a kind stands before it, in this one.
+pub const UUID_LENGTH: usize = 36;
+
 /// What an event is about, written `kind:id`; also the key of the entity that folds it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Subject {
@@ -137,6 +142,7 @@ impl FromStr for Subject {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || NoSubject(text.chars().take(80).collect());
         let (kind, id) = text.split_once(':').ok_or_else(wrong)?;
+        let id = Some(id).filter(|id| id.len() == UUID_LENGTH).ok_or_else(wrong)?;
         let id = Uuid::parse_str(id).map_err(|_| wrong())?;
         Ok(match kind {
             "workspace" => Self::Workspace(id.into()),
@@ -166,6 +172,11 @@ impl JsonSchema for Subject {
         "Subject".into()
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string", "description": "What an event is about, as `kind:id`.", "pattern": "^[a-z]+:[0-9a-f-]{36}$", "examples": ["task:0190f3c2-7b1e-7000-8000-000000000001"]})
+        schemars::json_schema!({
+            "type": "string",
+            "description": "What an event is about, as `kind:id`.",
+            "pattern": format!("^(workspace|project|task|conversation|agent|session|webhook):{UUID}$"),
+            "examples": ["task:0190f3c2-7b1e-7000-8000-000000000001"]
+        })
     }
 }

@@ -64,22 +64,6 @@ impl Permission {
         Self::Own,
     ];
 
-    /// What can be granted on a single project, task or conversation.
-    pub const ON_THINGS: [Self; 5] = [Self::Read, Self::Converse, Self::Work, Self::Delegate, Self::Review];
-
-    /// What a custom role can consist of.
-    pub const IN_ROLES: [Self; 9] = [
-        Self::Read,
-        Self::Converse,
-        Self::Work,
-        Self::Delegate,
-        Self::Review,
-        Self::ManageAgents,
-        Self::ManageIntegrations,
-        Self::ManageAccess,
-        Self::ManageMembers,
-    ];
-
     /// Returns its name, as in `manage_agents`.
     pub fn name(self) -> &'static str {
         match self {
@@ -110,6 +94,18 @@ impl Permissions {
     pub const NONE: Self = Self(0);
     /// Every permission there is or will be.
     pub const ALL: Self = Self(u16::MAX);
+
+    /// What can be granted on a single project, task or conversation.
+    pub const ON_THINGS: Self =
+        Self::of(&[Permission::Read, Permission::Converse, Permission::Work, Permission::Delegate, Permission::Review]);
+
+    /// What a custom role can consist of.
+    pub const IN_ROLES: Self = Self::ON_THINGS.union(Self::of(&[
+        Permission::ManageAgents,
+        Permission::ManageIntegrations,
+        Permission::ManageAccess,
+        Permission::ManageMembers,
+    ]));
 
     /// What an agent may do in its workspace: it never reviews, and manages nothing.
     pub const OF_AGENTS: Self =
@@ -183,12 +179,11 @@ impl JsonSchema for Permissions {
         "Permissions".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let names = Permissions::of(&Permission::IN_ROLES).union(Permission::Own.into()).iter().map(Permission::name);
+        let names = Role::Owner.permissions().iter().map(Permission::name);
         json_schema!({
             "type": "array",
             "description": "A set of permissions.",
             "items": {"type": "string", "enum": names.collect::<Vec<_>>()},
-            "maxItems": 16
         })
     }
 }
@@ -199,19 +194,8 @@ impl Role {
         use Permission as P;
         match self {
             Self::Guest => Permissions::of(&[P::Enter, P::Read, P::Converse]),
-            Self::Member => Permissions::of(&[P::Enter, P::Read, P::Converse, P::Work, P::Delegate, P::Review]),
-            Self::Admin => Permissions::of(&[
-                P::Enter,
-                P::Read,
-                P::Converse,
-                P::Work,
-                P::Delegate,
-                P::Review,
-                P::ManageAgents,
-                P::ManageIntegrations,
-                P::ManageAccess,
-                P::ManageMembers,
-            ]),
+            Self::Member => Permissions::ON_THINGS.union(Permissions::of(&[P::Enter])),
+            Self::Admin => Permissions::IN_ROLES.union(Permissions::of(&[P::Enter])),
             Self::Owner => Self::Admin.permissions().union(Permissions::of(&[P::Own])),
         }
     }

@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{AgentId, ServiceId, TeamId, UserId};
+use super::ids::{AgentId, ServiceId, TeamId, UUID, UUID_LENGTH, UserId};
 
 /// Who acts or is meant, written `kind:id`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -81,8 +81,8 @@ impl FromStr for Principal {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || NoPrincipal(text.chars().take(80).collect());
         let (kind, id) = text.split_once(':').ok_or_else(wrong)?;
-        // One way to write an id, though a UUID has several.
-        if kind != "service" && id.len() != 36 {
+        let is_part = kind == "service" && matches!(id, "conductor" | "probe" | "courier");
+        if !is_part && id.len() != UUID_LENGTH {
             return Err(wrong());
         }
         Ok(match (kind, id) {
@@ -115,7 +115,7 @@ impl JsonSchema for Principal {
         schemars::json_schema!({
             "type": "string",
             "description": "Who acts or is meant, as `kind:id`.",
-            "pattern": "^((user|agent|team|service):[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|service:(conductor|probe|courier))$",
+            "pattern": format!("^((user|agent|team|service):{UUID}|service:(conductor|probe|courier))$"),
             "examples": ["user:0190f3c2-7b1e-7000-8000-000000000001"]
         })
     }

@@ -65,7 +65,7 @@ async fn everybody(node: &TestNode, world: &World, foreign: &World) -> Vec<Someb
     }
     let person = with_role(node, world, "nothing", Permissions::NONE).await;
     all.push(somebody("custom role of nothing", identity(node, &person).await, Some(Permissions::NONE)));
-    for permission in Permission::IN_ROLES {
+    for permission in Permissions::IN_ROLES.iter() {
         let person = with_role(node, world, permission.name(), permission.into()).await;
         let name = format!("custom role of {}", permission.name());
         all.push(somebody(&name, identity(node, &person).await, Some(permission.into())));
@@ -205,9 +205,9 @@ async fn every_grant_on_every_level_counts_for_every_operation_and_every_kind_of
     {
         for principal in principals {
             for (effect, level, permission) in [Effect::Allow, Effect::Deny].into_iter().flat_map(|effect| {
-                levels
-                    .into_iter()
-                    .flat_map(move |level| Permission::ON_THINGS.map(|permission| (effect, level, permission)))
+                levels.into_iter().flat_map(move |level| {
+                    Permissions::ON_THINGS.iter().map(move |permission| (effect, level, permission))
+                })
             }) {
                 let body =
                     json!({"subject": level, "principal": principal, "effect": effect, "permissions": [permission]});

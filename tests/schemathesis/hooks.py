@@ -5,6 +5,7 @@ import datetime
 import itertools
 import json
 import os
+import urllib.parse
 
 import requests
 import schemathesis
@@ -17,7 +18,9 @@ ADDRESSES = itertools.cycle(KNOWN["addresses"])
 @schemathesis.hook
 def before_call(context, case, kwargs):
     if case.operation.definition.raw["operationId"] == "auth.logout_everywhere":
-        send_another(case)
+        send_another(case, KNOWN["leaver"])
+    if case.operation.definition.raw["operationId"] == "auth.change_password":
+        send_another(case, KNOWN["changer"])
     if case.operation.definition.raw["operationId"] in ("workspaces.remove_member", "workspaces.update_member"):
         remove_another(case)
     if case.meta is None or not case.meta.generation.mode.is_positive:
@@ -26,6 +29,7 @@ def before_call(context, case, kwargs):
     new_key(case, operation)
     if isinstance(case.body, dict):
         each_once(case.body)
+        know_secrets(case.body, operation)
         fit_addresses(case, operation)
         name_someone(case, operation)
         name_what_is_there(case)
@@ -39,10 +43,10 @@ def remove_another(case):
         case.path_parameters["user_id"] = KNOWN["user_id"]
 
 
-def send_another(case):
-    """Ada's logins are needed for all the other operations: someone else ends theirs."""
+def send_another(case, who):
+    """Ada's logins and password are needed for all the other operations: someone else ends and changes theirs."""
     if (case.headers or {}).get("Authorization") == KNOWN["headers"]["authorization"]:
-        answer = requests.post(f"{KNOWN['url']}/api/v1/auth/login", json=KNOWN["leaver"], timeout=20)
+        answer = requests.post(f"{KNOWN['url']}/api/v1/auth/login", json=who, timeout=20)
         case.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
 
@@ -53,6 +57,22 @@ def new_key(case, operation):
         case.headers["Idempotency-Key"] = f"key-{next(NUMBERS)}"
     if operation != "projects.create" and isinstance(case.body, dict) and isinstance(case.body.get("key"), str):
         case.body["key"] = f"key-{next(NUMBERS)}"
+
+
+def know_secrets(body, operation):
+    """No schema knows a password, nor the code of a login that has just ended."""
+    if operation == "auth.change_password" and next(NUMBERS) % 3:
+        body["password"] = body["new_password"] = KNOWN["changer"]["password"]
+    if operation == "auth.exchange_code" and next(NUMBERS) % 3:
+        body["code"] = code_of_a_login()
+
+
+def code_of_a_login():
+    """Does what a browser does, up to the address of the front end."""
+    browser, location = requests.Session(), f"{KNOWN['url']}/auth/oidc/start"
+    while not location.startswith(f"{KNOWN['url']}/arrived"):
+        location = browser.get(location, allow_redirects=False, timeout=20).headers["location"]
+    return urllib.parse.parse_qs(urllib.parse.urlsplit(location).query)["code"][0]
 
 
 def each_once(body):

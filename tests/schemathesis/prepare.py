@@ -120,7 +120,9 @@ def settings(ids):
 
 def main():
     wait_until_ready()
-    ada, bob, eve, leaver = Person("Ada"), Person("Bob"), Person("Eve"), Person("Leaver")
+    ada, bob, eve = Person("Ada"), Person("Bob"), Person("Eve")
+    for name in ("Leaver", "Changer"):
+        Person(name)
     headers = lambda person: [{"name": "Authorization", "value": person.headers["authorization"]}]
     people = {"auth": [{"name": person.name, "fixedHeaders": headers(person)} for person in (ada, eve)]}
     (RUN / "people.json").write_text(json.dumps(people))
@@ -138,6 +140,7 @@ def main():
         "workspace_id": ids["workspace_id"][0],
         "delegation_id": ids["delegation_id"][-1],
         "leaver": {"email": "leaver@example.org", "password": "correct horse"},
+        "changer": {"email": "changer@example.org", "password": "correct horse"},
         "caller": f"user:{ada.id}",
     }
     (RUN / "known.json").write_text(json.dumps(known))

@@ -16,12 +16,18 @@ chmod 755 "$RUN"
 
 stop() {
   [ -z "${NODE:-}" ] || { kill -TERM "$NODE" 2>/dev/null && wait "$NODE" || true; }
+  [ -z "${PROVIDER:-}" ] || kill "$PROVIDER" 2>/dev/null || true
   rm -rf "$RUN"
 }
 trap stop EXIT
 
 free_port() { "$VENV/bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 export LINK_URL="http://127.0.0.1:$(free_port)"
+PROVIDER_PORT=$(free_port)
+"$VENV/bin/python" "$HERE/provider.py" "$PROVIDER_PORT" &
+PROVIDER=$!
+export LINK_OIDC_ISSUER="http://127.0.0.1:$PROVIDER_PORT" LINK_OIDC_CLIENT_ID=link
+export LINK_OIDC_REDIRECT_URL="$LINK_URL/auth/oidc/callback" LINK_OIDC_RETURN_URL="$LINK_URL/arrived"
 # Nobody else calls this node, and schemathesis is faster than a person.
 env -u DATABASE_URL RUST_LOG=warn LINK_RATE_READS=0 LINK_RATE_WRITES=0 LINK_RATE_CREDENTIALS=0 LINK_CLUSTER_ADDR="127.0.0.1:$(free_port)" \
   "$LINK" serve --http-addr "${LINK_URL#http://}" --data-dir "$RUN/data" >"$RUN/link.log" 2>&1 &

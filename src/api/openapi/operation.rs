@@ -130,8 +130,10 @@ fn body(schemas: &Schemas, operation: &Operation, mut input: Value) -> Option<Va
         fields.insert("required".into(), json!(needed));
     }
     let example = examples::of(schemas, &input);
+    // Where one of several fields has to be given, nothing is not enough.
+    let required = !needed.is_empty() || input["oneOf"].is_array();
     Some(json!({
-        "required": !needed.is_empty(),
+        "required": required,
         "content": {"application/json": {"schema": input, "example": example}},
     }))
 }

@@ -27,7 +27,7 @@ const STANDS: [&[Effect]; 4] = [&[], &[Effect::Allow], &[Effect::Deny], &[Effect
 
 fn roles() -> Vec<Permissions> {
     let built_in = [Role::Guest, Role::Member, Role::Admin, Role::Owner].map(Role::permissions);
-    let single = Permission::IN_ROLES.map(Permissions::from);
+    let single = Permissions::IN_ROLES.iter().map(Permissions::from);
     built_in.into_iter().chain(single).chain([Permissions::NONE, Permissions::OF_AGENTS]).collect()
 }
 
@@ -55,7 +55,7 @@ fn every_role_with_every_grant_on_every_level_and_every_scope_is_decided_by_the_
     for role in roles() {
         for scopes in scopes() {
             let standing = Standing { role, scopes };
-            for granted in Permission::ON_THINGS {
+            for granted in Permissions::ON_THINGS.iter() {
                 for stands in 0..STANDS.len().pow(3) {
                     let mut grants = vec![];
                     for (level, subject) in chain_of_a_conversation().into_iter().enumerate() {
@@ -91,7 +91,7 @@ fn every_role_with_every_grant_on_every_level_and_every_scope_is_decided_by_the_
 fn a_denial_wins_wherever_it_stands_and_a_denied_read_leaves_nothing() {
     let standing = Standing { role: Role::Owner.permissions(), scopes: Permissions::ALL };
     for subject in chain_of_a_conversation() {
-        for permission in Permission::ON_THINGS {
+        for permission in Permissions::ON_THINGS.iter() {
             let both = chain_of_a_conversation().map(|other| grant(other, Effect::Allow, permission));
             let grants = [both.as_slice(), &[grant(subject, Effect::Deny, permission)]].concat();
             assert!(!decide(standing, Place::Thing(&grants)).may.contains(permission));

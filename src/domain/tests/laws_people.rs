@@ -85,7 +85,7 @@ proptest! {
             match &entry.fact.event {
                 Event::Workspace(WorkspaceEvent::GrantSet { subject, principal, effect, permissions, .. }) => {
                     prop_assert!(owns.contains(Permission::Own) || *principal != entry.by);
-                    prop_assert!(Permissions::of(&Permission::ON_THINGS).includes(*permissions));
+                    prop_assert!(Permissions::ON_THINGS.includes(*permissions));
                     prop_assert!(*effect == Effect::Deny || permissions.contains(Permission::Read));
                     let exists = match subject {
                         Subject::Project(id) => ledger.projects.contains_key(id),

@@ -73,17 +73,17 @@ pub(super) fn access(world: &World, pick: &[usize; 3]) -> Option<Ask> {
     }
     let ledger = &world.ledger;
     let name = || Label::fitted(&format!("role {}", c % 7));
-    let some = |from: &[Permission]| -> Permissions {
-        from.iter().copied().enumerate().filter(|(n, _)| (b >> n) & 1 == 1).map(|(_, permission)| permission).collect()
+    let some = |from: Permissions| -> Permissions {
+        from.iter().enumerate().filter(|(n, _)| (b >> n) & 1 == 1).map(|(_, permission)| permission).collect()
     };
     let role = choose(ledger.roles.keys().copied(), c);
     let command = match a % 10 {
         0 => {
-            let permissions = some(&Permission::IN_ROLES);
+            let permissions = some(Permissions::IN_ROLES);
             AccessCommand::CreateRole { role: world.fresh().into(), name: name(), permissions }
         }
         1 => {
-            let permissions = (b % 3 > 0).then(|| some(&Permission::IN_ROLES));
+            let permissions = (b % 3 > 0).then(|| some(Permissions::IN_ROLES));
             AccessCommand::UpdateRole { role: role?, name: (c % 2 == 0).then(name), permissions }
         }
         2 => AccessCommand::DeleteRole(role?),
@@ -97,7 +97,7 @@ pub(super) fn access(world: &World, pick: &[usize; 3]) -> Option<Ask> {
                 subject: choose(things, c)?,
                 principal: Principal::User(person(b)),
                 effect: if c % 2 == 0 { Effect::Allow } else { Effect::Deny },
-                permissions: some(&Permission::ON_THINGS),
+                permissions: some(Permissions::ON_THINGS),
             })
         }
     };

@@ -124,9 +124,7 @@ impl Workspace {
         if matches!(grant.principal, Principal::Service(part) if !part.is_account()) {
             return invalid("principal", "a part of Link needs no grant");
         }
-        if grant.permissions == Permissions::NONE
-            || !Permissions::of(&Permission::ON_THINGS).includes(grant.permissions)
-        {
+        if grant.permissions == Permissions::NONE || !Permissions::ON_THINGS.includes(grant.permissions) {
             return invalid("permissions", "grants are of read, converse, work, delegate and review");
         }
         if grant.effect == Effect::Allow {
@@ -210,7 +208,7 @@ impl Workspace {
     }
 
     fn must_hold_for_role(&self, by: Principal, permissions: Permissions) -> Result<(), Rejection> {
-        if !Permissions::of(&Permission::IN_ROLES).includes(permissions) {
+        if !Permissions::IN_ROLES.includes(permissions) {
             let message = "only owners own: no other role has this permission".into();
             return Err(Rejection::Invalid { path: "permissions", message });
         }

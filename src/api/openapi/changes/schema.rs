@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Found, text};
 
@@ -30,31 +30,35 @@ const RULES: [&str; 8] = ["pattern", "format", "multipleOf", "uniqueItems", "not
 impl Shapes<'_> {
     /// Compares a schema with what became of it.
     pub fn compare(&self, found: &mut Found, place: &str, old: &Value, new: &Value, direction: Direction) {
-        self.walk(found, place, old, new, direction, &mut BTreeSet::new());
+        Walk { shapes: self, direction, seen: BTreeSet::new() }.compare(found, place, old, new);
     }
+}
 
-    fn walk(
-        &self,
-        found: &mut Found,
-        place: &str,
-        old: &Value,
-        new: &Value,
-        direction: Direction,
-        seen: &mut BTreeSet<String>,
-    ) {
+/// A way through a schema and what became of it.
+#[derive(Clone)]
+struct Walk<'a> {
+    shapes: &'a Shapes<'a>,
+    direction: Direction,
+    /// References that were followed.
+    seen: BTreeSet<String>,
+}
+
+impl Walk<'_> {
+    fn compare(&mut self, found: &mut Found, place: &str, old: &Value, new: &Value) {
         if let (Some(a), Some(b)) = (old["$ref"].as_str(), new["$ref"].as_str())
-            && !seen.insert(format!("{a} {b}"))
+            && !self.seen.insert(format!("{a} {b}"))
         {
             return;
         }
-        let (old, new) = (followed(self.old, old), followed(self.new, new));
-        if old == new && self.old == self.new {
+        let (shapes, direction) = (self.shapes, self.direction);
+        let (old, new) = (followed(shapes.old, old), followed(shapes.new, new));
+        if old == new && shapes.old == shapes.new {
             return;
         }
         let (old_choices, new_choices) = (choices(old), choices(new));
         if old_choices.is_some() || new_choices.is_some() {
             let (old, new) = (old_choices.unwrap_or_else(|| vec![old]), new_choices.unwrap_or_else(|| vec![new]));
-            self.alternatives(found, place, &old, &new, direction, seen);
+            self.alternatives(found, place, &old, &new);
         }
         kinds(found, place, old, new, direction);
         values(found, place, old, new);
@@ -63,27 +67,19 @@ impl Shapes<'_> {
         } else if old["format"] != new["format"] {
             found.breaking(place, format!("has the format {} instead of {}", new["format"], old["format"]));
         }
-        self.fields(found, place, old, new, direction, seen);
+        self.fields(found, place, old, new);
         for (part, name) in [("items", "[]"), ("additionalProperties", ".*")] {
             if old[part].is_object() && new[part].is_object() {
-                self.walk(found, &format!("{place}{name}"), &old[part], &new[part], direction, seen);
+                self.compare(found, &format!("{place}{name}"), &old[part], &new[part]);
             }
         }
     }
 
     /// Whoever relies on one of the alternatives has to find one that does as well.
-    fn alternatives(
-        &self,
-        found: &mut Found,
-        place: &str,
-        old: &[&Value],
-        new: &[&Value],
-        direction: Direction,
-        seen: &BTreeSet<String>,
-    ) {
+    fn alternatives(&self, found: &mut Found, place: &str, old: &[&Value], new: &[&Value]) {
         let fits = |old: &Value, new: &Value| {
             let mut trial = Found::default();
-            self.walk(&mut trial, place, old, new, direction, &mut seen.clone());
+            self.clone().compare(&mut trial, place, old, new);
             trial.0.iter().all(|change| !change.breaking)
         };
         let lost = old.iter().filter(|old| !new.iter().any(|new| fits(old, new))).count();
@@ -96,17 +92,9 @@ impl Shapes<'_> {
         }
     }
 
-    fn fields(
-        &self,
-        found: &mut Found,
-        place: &str,
-        old: &Value,
-        new: &Value,
-        direction: Direction,
-        seen: &mut BTreeSet<String>,
-    ) {
-        let none = Map::new();
-        let fields = |schema: &'_ Value| schema["properties"].as_object().cloned().unwrap_or_else(|| none.clone());
+    fn fields(&mut self, found: &mut Found, place: &str, old: &Value, new: &Value) {
+        let direction = self.direction;
+        let fields = |schema: &Value| schema["properties"].as_object().cloned().unwrap_or_default();
         let needed = |schema: &Value, name: &str| {
             schema["required"].as_array().is_some_and(|names| names.iter().any(|known| known == name))
         };
@@ -125,7 +113,7 @@ impl Shapes<'_> {
                 }
                 _ => {}
             }
-            self.walk(found, &place, field, now, direction, seen);
+            self.compare(found, &place, field, now);
         }
         for name in after.keys().filter(|name| !before.contains_key(*name)) {
             let place = format!("{place}.{name}");
