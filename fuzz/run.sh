@@ -12,7 +12,7 @@ cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-fuz
 cargo fetch --quiet --manifest-path fuzz/Cargo.toml || skip "what fuzzing needs cannot be fetched"
 
 seconds="${1:-30}"; shift || true
-targets=("$@"); [ ${#targets[@]} -gt 0 ] || targets=(ws_frame query)
+targets=("$@"); [ ${#targets[@]} -gt 0 ] || targets=(ws_frame query trpc)
 # Without a sanitizer, and with the stable compiler's own switches for coverage: no nightly is needed.
 export RUSTC_BOOTSTRAP=1
 for target in "${targets[@]}"; do
