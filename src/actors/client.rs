@@ -5,6 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use ractor_cluster::RactorMessage;
 use serde_json::Value;
@@ -26,7 +27,7 @@ use super::{
     subscription::{Subscription, removes},
 };
 
-pub use super::subscription::{Refusal, Told, Wanted};
+pub use super::subscription::{Outgoing, Refusal, Told, Wanted};
 
 /// Frames that may wait for a socket.
 pub const OUTBOX_MAX: usize = 1_024;
@@ -47,27 +48,13 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Cursors are sent at most this often.
 const CURSOR_EVERY: Duration = Duration::from_millis(500);
 
-/// What goes out to a client.
-#[derive(Clone, Debug)]
-pub enum Outgoing {
-    /// Something to tell it.
-    Told(Told),
-    /// The end.
-    Close {
-        /// The close code.
-        code: u16,
-        /// Why.
-        reason: &'static str,
-    },
-}
-
 /// What a client actor is told.
 #[derive(RactorMessage)]
 pub enum ClientMessage {
     /// Subscribe to a workspace, from after an offset or from now on.
     Subscribe(Wanted, RpcReplyPort<Result<u64, Refusal>>),
-    /// Hear nothing more of a workspace.
-    Unsubscribe(WorkspaceId),
+    /// Hear nothing more of a workspace; said under this name to be done, after everything that was heard of it.
+    Unsubscribe(WorkspaceId, Value, RpcReplyPort<()>),
     /// A batch was committed.
     Committed(Arc<Batch>),
     /// The log is this long; said when batches may have been committed without being handed out.
@@ -107,9 +94,12 @@ impl ClientHandle {
         }
     }
 
-    /// Ends a subscription.
-    pub fn unsubscribe(&self, workspace: WorkspaceId) {
-        let _ = self.actor.cast(ClientMessage::Unsubscribe(workspace));
+    /// Ends a subscription; the future ends when that is among the frames. The request is on its way when this returns.
+    pub fn unsubscribe(&self, workspace: WorkspaceId, id: Value) -> impl Future<Output = ()> + Send + 'static {
+        let (reply, answer) = ractor::concurrency::oneshot();
+        // A client that is gone has no frames either.
+        let _ = self.actor.cast(ClientMessage::Unsubscribe(workspace, id, reply.into()));
+        tokio::time::timeout(ANSWER_TIMEOUT, answer).map(drop)
     }
 
     /// Names the connection, for as long as it lives.
@@ -172,10 +162,12 @@ impl Actor for Client {
                 }
                 Ok(())
             }
-            ClientMessage::Unsubscribe(workspace) => {
+            ClientMessage::Unsubscribe(workspace, id, reply) => {
                 state.subscriptions.remove(&workspace);
                 state.context.feed.leave(workspace, &myself);
-                Ok(())
+                let told = state.tell(Told::Unsubscribed { id }).await;
+                let _ = reply.send(());
+                told
             }
             ClientMessage::Committed(batch) => state.committed(&myself, &batch).await,
             ClientMessage::Signalled(signal) => {

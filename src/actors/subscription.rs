@@ -44,6 +44,20 @@ pub enum Refusal {
     Unavailable,
 }
 
+/// What goes out to a client.
+#[derive(Clone, Debug)]
+pub enum Outgoing {
+    /// Something to tell it.
+    Told(Told),
+    /// The end.
+    Close {
+        /// The close code.
+        code: u16,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
 /// What a client is told, for its door to say in its own way.
 #[derive(Clone, Debug)]
 pub enum Told {
@@ -55,6 +69,11 @@ pub enum Told {
         workspace: WorkspaceId,
         /// The last offset of the log.
         head: u64,
+    },
+    /// The subscription has ended: nothing of the workspace follows.
+    Unsubscribed {
+        /// The client's name for the request.
+        id: Value,
     },
     /// The offset that was asked for is beyond the log.
     Reset {

@@ -1,11 +1,13 @@
 //! Doors: they decode, find out who calls, and hand over. No rule of the domain is here.
 
+mod bare;
 mod connection;
 mod docs;
 mod headers;
 pub mod listener;
 mod oidc;
 mod peer;
+mod pulse;
 pub mod query;
 mod rest;
 #[cfg(test)]

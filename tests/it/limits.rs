@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{
     node::TestNode,
     person::{Person, http},
+    raw::{Frame, Raw, TEXT, UPGRADE},
     socket::Socket,
 };
 
@@ -143,5 +144,43 @@ async fn every_answer_tells_the_browser_to_be_careful() {
     }
     let secure = http.get(format!("{}/healthz", node.url)).header("x-forwarded-proto", "https").send().await;
     assert!(header(&secure.expect("it answers"), "strict-transport-security").contains("max-age"));
+    node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_connection_more_than_there_may_be_is_told_so_and_a_freed_place_is_taken() {
+    let node = TestNode::with(|config| config.connections.max = 3).await;
+    let ada = Person::register(&node.url, "Ada").await;
+    drop(ada.http.clone());
+    let ada = Person { http: http(), ..ada };
+    let mut taken = vec![];
+    // Registering may still hold a place.
+    let refused = loop {
+        let mut raw = Raw::connect(&node.url).await;
+        raw.write(b"GET /healthz HTTP/1.1\r\nhost: link\r\n\r\n").await.expect("the node reads");
+        let head = raw.head().await;
+        match head.starts_with("HTTP/1.1 200") {
+            true => taken.push(raw),
+            false => break head + &String::from_utf8(raw.rest().await).expect("it is text"),
+        }
+    };
+    assert!(taken.len() <= 3 && !taken.is_empty());
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("application/problem+json"), "{refused}");
+    let body: Value =
+        serde_json::from_str(refused.split_once("\r\n\r\n").expect("it has a body").1).expect("it is JSON");
+    assert_eq!((&body["code"], &body["retryable"]), (&json!("unavailable"), &json!(true)));
+    // A socket keeps its place for as long as it is open.
+    taken.pop();
+    let mut socket = loop {
+        let mut raw = Raw::connect(&node.url).await;
+        let _ = raw.write(format!("{UPGRADE}\r\n").as_bytes()).await;
+        if raw.head().await.starts_with("HTTP/1.1 101") {
+            break raw;
+        }
+    };
+    let mut raw = Raw::connect(&node.url).await;
+    assert!(raw.head().await.starts_with("HTTP/1.1 503"));
+    socket.write(&Frame::says(&json!({"t": "hello", "token": ada.token})).bytes()).await.expect("the node reads");
+    assert_eq!(socket.frame().await.expect("it greets").0, TEXT);
     node.node.stop().await;
 }

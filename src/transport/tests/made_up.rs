@@ -130,6 +130,7 @@ pub(super) fn server_frame() -> impl Strategy<Value = ServerFrame> {
     let ok = (name(), value(), option::of(any::<u64>())).prop_map(|(id, data, offset)| F::Ok { id, data, offset });
     let told = prop_oneof![
         (name(), id(), any::<u64>()).prop_map(|(id, workspace, head)| Told::Subscribed { id, workspace, head }),
+        name().prop_map(|id| Told::Unsubscribed { id }),
         (id(), any::<u64>()).prop_map(|(workspace, head)| Told::Reset { workspace, head, reason: "too far" }),
         committed().prop_map(Told::Event),
         (id(), any::<u64>()).prop_map(|(workspace, offset)| Told::CaughtUp { workspace, offset }),

@@ -135,7 +135,7 @@ impl Tail {
                 Some(News::Failed(Problem::field("after", detail)))
             }
             // They are on the other socket; here they would look like something that can be resumed.
-            Told::Signal(_) => None,
+            Told::Unsubscribed { .. } | Told::Signal(_) => None,
         }
     }
 }

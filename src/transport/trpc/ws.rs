@@ -16,14 +16,13 @@ use futures::{
     stream::{self, AbortHandle, BoxStream, FuturesUnordered, SelectAll},
 };
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::{
     api::{
         Kind,
         problem::{self, Problem},
     },
-    transport::{Doors, peer, rest, values::BYTES_MAX},
+    transport::{Doors, peer, pulse::Pulse, rest, values::BYTES_MAX},
 };
 
 use super::{
@@ -174,20 +173,18 @@ async fn in_time(written: impl Future<Output = Result<(), axum::Error>>) -> Resu
 
 impl Session {
     async fn serve(mut self, socket: &mut WebSocket) -> Close {
-        let period = self.doors.heartbeat;
-        let mut heartbeat = tokio::time::interval_at(Instant::now() + period, period);
-        let mut heard = Instant::now();
+        let mut pulse = Pulse::new(self.doors.heartbeat);
         let stopping = self.doors.stopping.clone();
         let mut revocations = self.doors.api.revocations();
         loop {
             let step = tokio::select! {
                 frame = socket.recv(), if self.calls.len() < ANSWERS_MAX => {
-                    heard = Instant::now();
+                    pulse.heard();
                     self.received(socket, frame).await
                 }
                 Some(told) = self.news.next() => self.tell(socket, told).await,
                 Some(answer) = self.calls.next() => write(socket, &answer.to_string()).await,
-                _ = heartbeat.tick() => self.beat(socket, heard).await,
+                alive = pulse.next() => self.beat(socket, alive).await,
                 Ok(()) = revocations.changed() => self.must_be_good(),
                 () = stopping.cancelled() => {
                     let _ = write(socket, &messages::reconnect().to_string()).await;
@@ -214,8 +211,8 @@ impl Session {
         self.who.still_good(&self.doors.api).map_err(ended)
     }
 
-    async fn beat(&mut self, socket: &mut WebSocket, heard: Instant) -> Result<(), Close> {
-        if heard.elapsed() > self.doors.heartbeat * 2 {
+    async fn beat(&mut self, socket: &mut WebSocket, alive: bool) -> Result<(), Close> {
+        if !alive {
             return Err(close(1001, "no sign of life"));
         }
         self.must_be_good()?;

@@ -42,8 +42,8 @@ impl Session {
             ClientFrame::Call { id, op, input, key } => self.call(id, op, input, key),
             ClientFrame::Subscribe { id, workspace, topics, after } => self.subscribe(id, workspace, &topics, after),
             ClientFrame::Unsubscribe { id, workspace } => {
-                self.client.unsubscribe(workspace);
-                self.answer(ServerFrame::done(id));
+                let done = self.client.unsubscribe(workspace, id);
+                self.calls.push(done.map(|()| None).boxed());
             }
             ClientFrame::Auth { id, token } => {
                 let identity = identify(&self.doors, &token).await?;

@@ -191,6 +191,7 @@ impl From<Told> for ServerFrame {
     fn from(told: Told) -> Self {
         match told {
             Told::Subscribed { id, workspace, head } => Self::Subscribed { id, workspace, head },
+            Told::Unsubscribed { id } => Self::done(id),
             Told::Reset { workspace, head, reason } => Self::Reset { workspace, head, reason },
             Told::Event(event) => Self::Event(event),
             Told::CaughtUp { workspace, offset } => Self::CaughtUp { workspace, offset },

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::sync::mpsc;
 
 use crate::{
     actors::{
@@ -11,7 +11,7 @@ use crate::{
         encoding::Encoding,
     },
     api::Identity,
-    transport::{Doors, peer::Peer},
+    transport::{Doors, peer::Peer, pulse::Pulse},
 };
 
 use super::{
@@ -58,20 +58,18 @@ impl Session {
 
     /// Serves the socket to its end.
     pub(super) async fn serve(mut self, wire: &mut Wire) -> Close {
-        let period = self.doors.heartbeat;
-        let mut heartbeat = tokio::time::interval_at(Instant::now() + period, period);
-        let mut heard = Instant::now();
+        let mut pulse = Pulse::new(self.doors.heartbeat);
         let stopping = self.doors.stopping.clone();
         let mut revocations = self.doors.api.revocations();
         loop {
             let step = tokio::select! {
                 received = wire.receive(), if self.calls.len() < ANSWERS_MAX => {
-                    heard = Instant::now();
+                    pulse.heard();
                     self.received(wire.encoding(), received).await
                 }
                 outgoing = self.outbox.recv() => self.deliver(wire, outgoing).await,
                 Some(answer) = self.calls.next() => write_answer(wire, answer).await,
-                _ = heartbeat.tick() => self.beat(wire, heard).await,
+                alive = pulse.next() => self.beat(wire, alive).await,
                 Ok(()) = revocations.changed() => self.must_be_good(),
                 () = stopping.cancelled() => Err(self.say_goodbye(wire).await),
             };
@@ -123,8 +121,8 @@ impl Session {
         wire.flush().await
     }
 
-    async fn beat(&mut self, wire: &mut Wire, heard: Instant) -> Result<(), Close> {
-        if heard.elapsed() > self.doors.heartbeat * 2 {
+    async fn beat(&mut self, wire: &mut Wire, alive: bool) -> Result<(), Close> {
+        if !alive {
             return Err(close(1001, "no sign of life"));
         }
         self.must_be_good()?;

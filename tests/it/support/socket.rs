@@ -83,7 +83,7 @@ impl Socket {
 
     /// Returns the next frame.
     pub async fn next(&mut self) -> Value {
-        self.try_next().await.expect("another frame comes")
+        self.next_or_code().await.unwrap_or_else(|code| panic!("the socket ended with {code:?}"))
     }
 
     /// Waits for what comes next; nothing when the socket ends without saying so. Pings do not count.
