@@ -1,4 +1,5 @@
-//! One connection: it holds its place until its last byte, also as a WebSocket, and ends when its client reads nothing.
+//! One connection: it holds its place until its last byte, also as a WebSocket, ends when its client reads nothing, and
+//! never says no without a reason.
 
 use std::{
     io,
@@ -14,6 +15,8 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+use super::bare;
+
 /// How long a client may read nothing of what is sent to it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -22,7 +25,17 @@ pub(super) struct Connection {
     stream: TcpStream,
     /// Runs while the client takes nothing.
     stuck: Option<Pin<Box<Sleep>>>,
+    /// What is being said instead of an empty refusal.
+    instead: Option<Instead>,
     _place: OwnedSemaphorePermit,
+}
+
+/// An answer in the place of another one.
+struct Instead {
+    text: String,
+    written: usize,
+    /// How many bytes it stands for.
+    length: usize,
 }
 
 impl Connection {
@@ -30,7 +43,31 @@ impl Connection {
         // Frames are small and somebody waits for each. Where it cannot be had, they only come later.
         let _ = stream.set_nodelay(true);
         metrics::gauge!("link_connections_open").increment(1.0);
-        Self { stream, stuck: None, _place: place }
+        Self { stream, stuck: None, instead: None, _place: place }
+    }
+
+    /// Writes what stands for these bytes, if something does.
+    fn write_instead(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Option<Poll<io::Result<usize>>> {
+        if self.instead.is_none() {
+            let text = bare::instead_of(bytes)?;
+            self.instead = Some(Instead { text, written: 0, length: bytes.len() });
+        }
+        while let Some(Instead { text, written, length }) = &mut self.instead {
+            let Some(rest) = text.as_bytes().get(*written..).filter(|rest| !rest.is_empty()) else {
+                let length = *length;
+                self.instead = None;
+                return Some(Poll::Ready(Ok(length)));
+            };
+            let wrote = Pin::new(&mut self.stream).poll_write(cx, rest);
+            if let Poll::Ready(Ok(bytes)) = &wrote {
+                *written += bytes;
+            }
+            match self.in_time(cx, wrote) {
+                Poll::Ready(Ok(1..)) => {}
+                ended => return Some(ended),
+            }
+        }
+        None
     }
 
     /// Lets no write wait for ever.
@@ -59,6 +96,9 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some(written) = self.write_instead(cx, bytes) {
+            return written;
+        }
         let wrote = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.in_time(cx, wrote)
     }
@@ -68,6 +108,10 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let first = pieces.iter().find(|piece| !piece.is_empty());
+        if let Some(written) = first.and_then(|first| self.write_instead(cx, first)) {
+            return written;
+        }
         let wrote = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
         self.in_time(cx, wrote)
     }

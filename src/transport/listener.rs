@@ -1,7 +1,7 @@
 //! The listener: takes connections, as many as there may be, and ends those that dawdle.
 //!
-//! hyper answers a request line or a head that is none by itself, with an empty 400, 414 or 431; every other answer
-//! comes from the router.
+//! A request line or a head that is none is refused by hyper, and no connection over the bound gets as far as that; see
+//! [`super::bare`]. Every other answer comes from the router.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use tower::ServiceExt;
 
 use crate::api::problem::{self, Problem};
 
-use super::connection::Connection;
+use super::{bare, connection::Connection};
 
 /// The most bytes of a request's line and headers.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -125,13 +125,7 @@ async fn answer(
 /// Says that there is no room. What the client sends is read for a moment: it would not hear the answer otherwise.
 async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     let problem = Problem::new(problem::UNAVAILABLE, "this node has as many connections as it may have");
-    let body = serde_json::to_string(&problem).unwrap_or_default();
-    let length = body.len();
-    let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
-         connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-    );
-    stream.write_all(answer.as_bytes()).await?;
+    stream.write_all(bare::answer(&problem).as_bytes()).await?;
     stream.shutdown().await?;
     let mut rest = stream.take(REFUSAL_BYTES_MAX);
     tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?;
