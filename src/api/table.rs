@@ -195,8 +195,18 @@ fn parse<I: DeserializeOwned>(input: Value) -> Result<I, Problem> {
     serde_path_to_error::deserialize(input).map_err(|error| {
         let path = error.path().to_string();
         let message = error.into_inner().to_string();
-        Problem::field(path, message)
+        Problem::field(path, unquoted(message))
     })
+}
+
+/// Takes the value out of what serde says of one of a wrong type: it may be a password in the wrong place.
+fn unquoted(message: String) -> String {
+    let parts = message.strip_prefix("invalid ").and_then(|rest| {
+        let (found, expected) = rest.rsplit_once(", expected ")?;
+        let kind = found.split(['`', '"']).next()?;
+        Some(format!("invalid {}, expected {expected}", kind.trim_end()))
+    });
+    parts.unwrap_or(message)
 }
 
 /// All operations, found by name.
@@ -224,6 +234,8 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -259,5 +271,14 @@ mod tests {
                 assert!(has(field), "{}: the input has no field {field}", operation.name);
             }
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_value_is_said_without_the_value() {
+        let said = |value: Value| parse::<BTreeMap<String, String>>(value).unwrap_err().detail;
+        assert_eq!(said(json!({"password": 12345})), "password: invalid type: integer, expected a string");
+        assert_eq!(said(json!({"password": true})), "password: invalid type: boolean, expected a string");
+        assert_eq!(said(json!({"password": ["x"]})), "password: invalid type: sequence, expected a string");
+        assert_eq!(said(json!("psst\", expected `x`")), ".: invalid type: string, expected a map");
     }
 }
