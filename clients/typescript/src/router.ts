@@ -91,7 +91,7 @@ export interface Attempt {
   /** In words. */
   detail: string;
   /** What the Penguin says. */
-  found: Fate;
+  found: Found;
   instance_id: InstanceId;
   /** The attempt's status now. */
   status: string;
@@ -398,9 +398,6 @@ export interface Explanation {
 /** The class of an attempt's failure; it decides what happens next. */
 export type FailureClass = "connect_refused" | "http_server_error" | "stream_cut" | "instance_lost" | "dispatch_unknown" | "provider_rate_limit" | "provider_error" | "provider_quota" | "provider_auth" | "context_overflow" | "session_not_found" | "silent" | "loop_detected" | "evidence_missing" | "agent_blocked" | "refused" | "permission_denied" | "budget_exhausted" | "time_limit" | "misconfigured" | "unknown";
 
-/** What a Penguin says became of an attempt. */
-export type Fate = "running" | "finished" | "failed" | "missing" | "not_started" | "unreachable" | "over";
-
 /** What is wrong with one field. */
 export interface FieldError {
   /** What. */
@@ -421,6 +418,9 @@ export interface Filtered {
   /** Why not. */
   why: Filter;
 }
+
+/** What an instance says became of an attempt. */
+export type Found = "running" | "finished" | "failed" | "missing" | "not_started" | "unreachable" | "over";
 
 /** How one task depends on another. */
 export type Gate = "blocks" | "review_ready_ok" | "relates" | "duplicates";
@@ -704,7 +704,7 @@ export interface PenguinView {
 export type Permission = "public" | "signed" | "logged_in" | "enter" | "read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members" | "own";
 
 /** A set of permissions. */
-export type Permissions = ("read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members" | "own")[];
+export type Permissions = ("enter" | "read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members" | "own")[];
 
 /** How someone is, in rising order: of several connections the highest counts. */
 export type Presence = "offline" | "away" | "online" | "working";
@@ -1279,7 +1279,7 @@ export interface WorkspacesCreateRoleInput {
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
   name: string;
-  permissions: Permissions;
+  permissions: ("read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members")[];
   workspace_id: WorkspaceId;
 }
 
@@ -1294,7 +1294,7 @@ export interface WorkspacesUpdateRoleInput {
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
   name?: string | null;
-  permissions?: Permissions | null;
+  permissions?: ("read" | "converse" | "work" | "delegate" | "review" | "manage_agents" | "manage_integrations" | "manage_access" | "manage_members")[] | null;
   role_id: RoleId;
   workspace_id: WorkspaceId;
 }
@@ -1310,12 +1310,12 @@ export interface WorkspacesGrantInput {
   effect: Effect;
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
-  /** Of read, converse, work, delegate and review. Without read nothing else is left. */
-  permissions: Permissions;
-  /** `user:ID`, `agent:ID` or `team:ID`; a team means its members. */
-  principal: Principal;
+  /** At least one of read, converse, work, delegate and review. Without read nothing else is left. */
+  permissions: ("read" | "converse" | "work" | "delegate" | "review")[];
+  /** `user:ID`, `agent:ID`, `service:ID` or `team:ID`; a team means its members. */
+  principal: string;
   /** `project:ID`, `task:ID` or `conversation:ID`. */
-  subject: Subject;
+  subject: string;
   workspace_id: WorkspaceId;
 }
 
