@@ -7,52 +7,17 @@ use std::{
     io::{BufRead, BufReader},
     os::unix::fs::{MetadataExt, PermissionsExt},
     os::unix::process::CommandExt,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     str::FromStr,
-    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
+
+use crate::support::data_dir::{Root, processes_in, runs_as_root, wait_until};
 
 const OWNED_ROOT: &str = "LINK_TEST_OWNED_ROOT";
 /// Far beyond what anything here takes, on a machine that is busy compiling.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A data directory that is removed with everything that still runs in it.
-struct Root(PathBuf);
-
-impl Root {
-    fn new() -> Self {
-        Self::below("/tmp")
-    }
-
-    fn below(parent: impl AsRef<Path>) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("link-it-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        Self(parent.as_ref().join(name))
-    }
-
-    fn settings(&self) -> Settings {
-        Settings { root: self.0.clone(), bin_dir: None, durability: Durability::None }
-    }
-
-    fn data(&self) -> PathBuf {
-        self.0.join("postgres/data")
-    }
-
-    fn postmaster(&self) -> u32 {
-        let file = fs::read_to_string(self.data().join("postmaster.pid")).expect("a server runs");
-        file.lines().next().and_then(|line| line.parse().ok()).expect("its first line is the pid")
-    }
-}
-
-impl Drop for Root {
-    fn drop(&mut self) {
-        // A server that was dropped, not stopped, is still writing its files.
-        wait_until("the server is gone", || processes_in(&self.data()).is_empty());
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A process of its own that owns a database, like a Link that is about to be killed.
 struct Owner(Child);
@@ -288,70 +253,6 @@ async fn a_half_made_cluster_is_removed_and_made_anew() {
 }
 
 #[tokio::test]
-async fn without_binaries_the_message_says_what_to_install() {
-    let root = Root::new();
-    let settings = Settings { bin_dir: Some("/nonexistent/bin".into()), ..root.settings() };
-
-    let refusal = Server::start(settings).await.expect_err("there is no Postgres").to_string();
-
-    for step in ["LINK_PG_BIN=/nonexistent/bin", "apt-get install postgresql", "DATABASE_URL"] {
-        assert!(refusal.contains(step), "{refusal}");
-    }
-}
-
-#[tokio::test]
-async fn a_cluster_of_another_major_version_is_named_with_both_versions() {
-    let root = Root::new();
-    fs::create_dir_all(root.data()).expect("a temporary directory");
-    fs::write(root.data().join("PG_VERSION"), "9\n").expect("it is ours");
-
-    let refusal = Server::start(root.settings()).await.expect_err("nothing installed reads that");
-
-    assert!(matches!(refusal, Error::Version { made_by: 9, .. }), "{refusal}");
-    assert!(refusal.to_string().contains("install `postgresql-9`"), "{refusal}");
-}
-
-#[tokio::test]
-async fn files_that_are_no_cluster_are_never_touched() {
-    let root = Root::new();
-    fs::create_dir_all(root.data()).expect("a temporary directory");
-    fs::write(root.data().join("diary.txt"), "precious").expect("it is ours");
-
-    let refusal = Server::start(root.settings()).await.expect_err("that is not a cluster");
-
-    assert!(matches!(refusal, Error::NotACluster { .. }), "{refusal}");
-    assert_eq!(fs::read_to_string(root.data().join("diary.txt")).expect("still there"), "precious");
-}
-
-#[tokio::test]
-async fn a_directory_that_the_database_cannot_enter_is_named_with_the_remedy() {
-    if !runs_as_root() {
-        return; // Only root gives the database to another user.
-    }
-    let closed = Root::new();
-    fs::create_dir(&closed.0).expect("a temporary directory");
-    fs::set_permissions(&closed.0, fs::Permissions::from_mode(0o700)).expect("it is ours");
-    let settings = Settings { root: closed.0.join("link"), ..closed.settings() };
-
-    let refusal = Server::start(settings).await.expect_err("another user cannot get there").to_string();
-
-    let remedy = format!("chmod o+x {}", closed.0.display());
-    assert!(refusal.contains(&remedy) && refusal.contains("mode 700"), "{refusal}");
-    assert!(!closed.0.join("link").exists(), "a refusal leaves nothing behind");
-}
-
-#[tokio::test]
-async fn a_server_that_does_not_start_shows_the_end_of_its_log() {
-    let root = Root::new();
-    Server::start(root.settings()).await.expect("a cold start").stop().await.expect("a clean stop");
-    fs::write(root.data().join("postgresql.auto.conf"), "no_such_setting = 1\n").expect("it is ours");
-
-    let refusal = Server::start(root.settings()).await.expect_err("the configuration is broken").to_string();
-
-    assert!(refusal.contains("no_such_setting") && refusal.contains("server.log"), "{refusal}");
-}
-
-#[tokio::test]
 async fn the_log_is_cut_when_it_has_grown_too_large() {
     let root = Root::new();
     let log = root.0.join("postgres/server.log");
@@ -406,33 +307,13 @@ fn write_stale_files(root: &Root, pid: u32) {
     }
 }
 
-fn processes_in(dir: &Path) -> Vec<u32> {
-    let pids = fs::read_dir("/proc").expect("Linux").flatten();
-    pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == dir))
-        .collect()
-}
-
 /// A zombie does not count.
 fn is_running(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
-fn runs_as_root() -> bool {
-    fs::metadata("/proc/self").expect("Linux").uid() == 0
-}
-
 fn send(signal: &str, pid: u32) {
     let sent = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status().expect("kill is installed");
     assert!(sent.success());
-}
-
-/// Polls, because the end of a process that is not our child cannot be awaited.
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }

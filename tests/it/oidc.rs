@@ -4,12 +4,13 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use link::{clock::Clock, config::Oidc};
-use reqwest::{Client, Method, StatusCode, header, redirect};
+use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::support::{
+    browser::{REDIRECT, Trip, browser, land},
     node::TestNode,
-    person::{Answer, PATIENCE, Person, http},
+    person::{Answer, Person, http},
     provider::{CLIENT, Provider, SECRET, Signer},
 };
 
@@ -18,7 +19,7 @@ fn settings(provider: &Provider) -> Oidc {
         issuer: provider.url.clone(),
         client_id: CLIENT.into(),
         client_secret: Some(SECRET.into()),
-        redirect_url: "http://127.0.0.1:1/auth/oidc/callback".parse().expect("it is well formed"),
+        redirect_url: REDIRECT.parse().expect("it is well formed"),
         allowed_domains: vec![],
         return_url: None,
     }
@@ -34,58 +35,14 @@ async fn changed(provider: &Provider, change: impl FnOnce(&mut Oidc)) -> TestNod
     TestNode::with(|config| config.oidc = Some(settings)).await
 }
 
-/// A browser that follows nothing by itself.
-fn browser() -> Client {
-    Client::builder()
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .timeout(PATIENCE)
-        .build()
-        .expect("it is well formed")
-}
-
-/// A login on its way.
-struct Trip {
-    /// At the provider.
-    location: String,
-    /// As the browser got it.
-    cookie: String,
-}
-
-impl Trip {
-    async fn begin(node: &TestNode) -> Self {
-        let answer = browser().get(format!("{}/auth/oidc/start", node.url)).send().await.expect("it answers");
-        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-        let text = |name| answer.headers()[name].to_str().expect("it is well formed").to_owned();
-        Self { location: text(header::LOCATION), cookie: text(header::SET_COOKIE) }
-    }
-
-    /// What the browser sends back of its cookie.
-    fn shown(&self) -> &str {
-        self.cookie.split(';').next().expect("it is well formed")
-    }
-
-    /// Logs in at the provider; returns the query that it sends the browser back with.
-    async fn agree(&self) -> String {
-        let answer = browser().get(&self.location).send().await.expect("it answers");
-        let location = answer.headers()[header::LOCATION].to_str().expect("it is well formed").to_owned();
-        location.strip_prefix("http://127.0.0.1:1/auth/oidc/callback?").expect("it is the redirect URL").to_owned()
-    }
-}
-
-async fn land(node: &TestNode, query: &str, cookie: &str) -> reqwest::Response {
-    let request = browser().get(format!("{}/auth/oidc/callback?{query}", node.url));
-    request.header(header::COOKIE, format!("theme=dark; {cookie}")).send().await.expect("it answers")
-}
-
 async fn back(node: &TestNode, query: &str, cookie: &str) -> Answer {
-    let answer = land(node, query, cookie).await;
+    let answer = land(&node.url, query, cookie).await;
     Answer { status: answer.status(), body: answer.json().await.expect("it answers in JSON") }
 }
 
 /// The whole way.
 async fn login(node: &TestNode) -> Answer {
-    let trip = Trip::begin(node).await;
+    let trip = Trip::begin(&node.url).await;
     back(node, &trip.agree().await, trip.shown()).await
 }
 
@@ -136,7 +93,7 @@ async fn two_first_logins_at_once_make_one_account() {
 async fn a_login_belongs_to_the_browser_that_began_it_and_is_taken_up_once() {
     let provider = Provider::start().await;
     let node = node(&provider).await;
-    let (trip, other) = (Trip::begin(&node).await, Trip::begin(&node).await);
+    let (trip, other) = (Trip::begin(&node.url).await, Trip::begin(&node.url).await);
     assert!(trip.cookie.ends_with("; Path=/; Max-Age=600; HttpOnly; SameSite=Lax"), "{}", trip.cookie);
     let query = trip.agree().await;
     for cookie in ["", other.shown(), &format!("{}x", trip.shown())] {
@@ -144,7 +101,7 @@ async fn a_login_belongs_to_the_browser_that_began_it_and_is_taken_up_once() {
     }
     // One browser, two tabs.
     let both = format!("{}; {}", other.shown(), trip.shown());
-    let answer = land(&node, &query, &both).await;
+    let answer = land(&node.url, &query, &both).await;
     let forgotten = answer.headers()[header::SET_COOKIE].to_str().unwrap();
     assert!(forgotten.contains("=; Path=/; Max-Age=0; HttpOnly"), "{forgotten}");
     assert_eq!(answer.status(), StatusCode::OK);
@@ -153,7 +110,7 @@ async fn a_login_belongs_to_the_browser_that_began_it_and_is_taken_up_once() {
     replayed.problem("invalid_input");
     back(&node, &other.agree().await, &both).await.ok();
 
-    let late = Trip::begin(&node).await;
+    let late = Trip::begin(&node.url).await;
     let query = late.agree().await;
     node.advance(TimeDelta::minutes(10));
     back(&node, &query, late.shown()).await.problem("invalid_input");
@@ -168,7 +125,7 @@ async fn a_login_belongs_to_the_browser_that_began_it_and_is_taken_up_once() {
 async fn a_callback_that_no_login_of_ours_led_to_is_refused() {
     let provider = Provider::start().await;
     let node = node(&provider).await;
-    let trip = Trip::begin(&node).await;
+    let trip = Trip::begin(&node.url).await;
     let (made_up, state) = ("A".repeat(43), trip.agree().await.split("state=").nth(1).unwrap().to_owned());
     let wrong =
         ["", "code=x", "code=x&state=", "code=x&state=%00", "code=x&state=short", "state=%ff", "code=x&state=ä"];
@@ -187,7 +144,7 @@ async fn a_callback_that_no_login_of_ours_led_to_is_refused() {
         ("error=%3Cscript%3E", "does not say why"),
         ("code=x&iss=https://elsewhere.example", "another provider"),
     ] {
-        let trip = Trip::begin(&node).await;
+        let trip = Trip::begin(&node.url).await;
         let state = trip.agree().await.split("state=").nth(1).unwrap().to_owned();
         let problem = back(&node, &format!("{what}&state={state}"), trip.shown()).await.problem("unauthenticated");
         assert!(problem["detail"].as_str().unwrap().contains(said), "{problem:#}");
@@ -386,12 +343,12 @@ async fn a_front_end_gets_a_code_that_becomes_tokens_once_and_soon() {
     })
     .await;
     let code = async || {
-        let trip = Trip::begin(&node).await;
+        let trip = Trip::begin(&node.url).await;
         assert!(trip.cookie.starts_with("__Host-link_oidc_"), "{}", trip.cookie);
         assert!(trip.cookie.ends_with("; HttpOnly; Secure; SameSite=Lax"), "{}", trip.cookie);
         let answer = browser().get(&trip.location).send().await.unwrap();
         let location = answer.headers()[header::LOCATION].to_str().unwrap().to_owned();
-        let answer = land(&node, location.split_once('?').unwrap().1, trip.shown()).await;
+        let answer = land(&node.url, location.split_once('?').unwrap().1, trip.shown()).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER);
         let location = answer.headers()[header::LOCATION].to_str().unwrap();
         location.strip_prefix("https://app.example.org/login?theme=dark&code=").expect("it is the front end").to_owned()
@@ -420,7 +377,7 @@ async fn a_provider_that_is_away_or_does_not_know_link_makes_a_login_unavailable
     start(&elsewhere).await.problem("unavailable");
 
     let (known, new) = (node(&provider).await, node(&provider).await);
-    let trip = Trip::begin(&known).await;
+    let trip = Trip::begin(&known.url).await;
     let query = trip.agree().await;
     provider.stop().await;
     for answer in [back(&known, &query, trip.shown()).await, start(&new).await] {

@@ -1,5 +1,7 @@
 //! What tests share.
 
+pub mod browser;
+pub mod data_dir;
 pub mod driving;
 pub mod endpoint;
 pub mod fake_penguin;
@@ -13,3 +15,4 @@ pub mod runs;
 pub mod shape;
 pub mod socket;
 pub mod terminal;
+pub mod trpc;

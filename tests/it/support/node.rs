@@ -144,7 +144,7 @@ fn config(root: &Path, database_url: Option<String>) -> Config {
     }
 }
 
-/// Where a process under test logs to, below its directory.
+/// Where all goes that a process under test says, below its directory.
 const LOG: &str = "stderr.log";
 
 /// A node as a process of its own, with its own database below its directory.
@@ -183,6 +183,7 @@ impl TestProcess {
             .env("RUST_LOG", std::env::var("LINK_TEST_LOG").unwrap_or("error".into()))
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("it is open"))
             .stderr(log)
             .spawn()
             .expect("the binary was built with this test");
