@@ -19,6 +19,7 @@ use link::domain::{
     ids::*,
     model::{Command, Model},
     principal::Principal,
+    routing::Bulkheads,
     task::*,
     text::{Prose, Title, Words},
     workspace::{Fact, Workspace},
@@ -144,7 +145,7 @@ fn look_at_the_queue(criterion: &mut Criterion) {
     }
     let name = |what: &str| format!("agenda with 1,000 queued, {what}");
     criterion.bench_function(&name("64 slots free"), |bencher| {
-        bencher.iter(|| black_box(workspace.schedule().agenda(DateTime::UNIX_EPOCH, 7)));
+        bencher.iter(|| black_box(workspace.schedule().agenda(DateTime::UNIX_EPOCH, 7, Bulkheads::default())));
     });
     for nth in 0..64 {
         workspace.apply(
@@ -155,7 +156,7 @@ fn look_at_the_queue(criterion: &mut Criterion) {
         );
     }
     criterion.bench_function(&name("no slot free"), |bencher| {
-        bencher.iter(|| black_box(workspace.schedule().agenda(DateTime::UNIX_EPOCH, 7)));
+        bencher.iter(|| black_box(workspace.schedule().agenda(DateTime::UNIX_EPOCH, 7, Bulkheads::default())));
     });
     criterion.bench_function("publish the schedule with 1,000 queued", |bencher| {
         bencher.iter(|| black_box(workspace.schedule().clone()));

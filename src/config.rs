@@ -1,5 +1,6 @@
 //! Settings: built-in defaults < `cluster.toml` < environment. Flags of the command line come on top, in `cli`.
 
+mod attempts;
 mod oidc;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 use ipnet::IpNet;
 use serde::Deserialize;
 
+pub use attempts::Attempts;
 pub use oidc::{Oidc, web_address};
 
 /// How long an entity stays in memory unasked, unless set otherwise.
@@ -65,6 +67,8 @@ pub struct Config {
     pub jwt_key: Option<String>,
     /// An entity that was not asked anything for this long leaves the memory: `LINK_ENTITY_IDLE_SECS`.
     pub entity_idle: Duration,
+    /// How much of a workspace's work may run at the same time.
+    pub attempts: Attempts,
     /// What connections may take.
     pub connections: Connections,
     /// How much one caller may ask for.
@@ -122,6 +126,8 @@ struct File {
     pg_bin: Option<PathBuf>,
     jwt_key: Option<String>,
     entity_idle_secs: Option<u64>,
+    attempts_max: Option<u32>,
+    background_attempts_max: Option<u32>,
     connections_max: Option<usize>,
     connection_idle_secs: Option<u64>,
     heartbeat_secs: Option<u64>,
@@ -174,6 +180,7 @@ impl Config {
             pg_bin: path("LINK_PG_BIN", file.pg_bin),
             jwt_key: or("LINK_JWT_KEY", file.jwt_key),
             entity_idle: seconds("LINK_ENTITY_IDLE_SECS", env, file.entity_idle_secs, ENTITY_IDLE)?,
+            attempts: Attempts::read(env, file.attempts_max, file.background_attempts_max)?,
             connections: Connections {
                 max: parsed("LINK_CONNECTIONS_MAX", env, file.connections_max.unwrap_or(CONNECTIONS.max))?.max(1),
                 idle: seconds("LINK_CONNECTION_IDLE_SECS", env, file.connection_idle_secs, CONNECTIONS.idle)?,
@@ -218,6 +225,7 @@ impl fmt::Debug for Config {
             .field("pg_bin", &self.pg_bin)
             .field("jwt_key", &masked(&self.jwt_key))
             .field("entity_idle", &self.entity_idle)
+            .field("attempts", &self.attempts)
             .field("connections", &self.connections)
             .field("rates", &self.rates)
             .field("trusted_proxies", &self.trusted_proxies)
@@ -327,6 +335,8 @@ mod tests {
         }
         assert!(read("LINK_TRUSTED_PROXIES", "everyone").is_err());
         assert!(read("LINK_RATE_READS", "-1").is_err());
+        assert_eq!(read("LINK_ATTEMPTS_MAX", "8").unwrap().attempts, Attempts { max: 8, background_max: 6 });
+        assert_eq!(Config::built_in().attempts, Attempts { max: 256, background_max: 192 });
     }
 
     #[test]

@@ -18,7 +18,11 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    actors::{Context, Directory, context::runtime_name, webhooks::Postman},
+    actors::{
+        Context, Directory,
+        context::{Hosting, runtime_name},
+        webhooks::Postman,
+    },
     agents::AgentRuntime,
     api::{
         Api, Services,
@@ -29,8 +33,8 @@ use crate::{
     },
     clock::Clock,
     cluster::{ALIVE, HEARTBEAT, Identity, Membership, Standing},
-    config::{Config, Rates},
-    domain::agent::RuntimeKind,
+    config::{Attempts, Config, Rates},
+    domain::{agent::RuntimeKind, routing::Bulkheads},
     oidc::Provider,
     persistence::{Pools, deliveries, embedded, log, logins, oidc, revocations, secrets::Vault},
     telemetry,
@@ -90,7 +94,9 @@ impl Node {
         let postman = Postman::new(config.webhooks_allow_private).context("making the client of webhooks")?;
         let http = http()?;
         let runtimes = runtimes(http.clone());
-        let context = Arc::new(Context::new(pools, clock, membership, vault, postman, runtimes, config.entity_idle));
+        let Attempts { max: workspace, background_max: background } = config.attempts;
+        let hosting = Hosting { entity_idle: config.entity_idle, bulkheads: Bulkheads { workspace, background } };
+        let context = Arc::new(Context::new(pools, clock, membership, vault, postman, runtimes, hosting));
         let (directory, directory_task) = Directory::start(context.clone()).await?;
         let Rates { reads, writes, credentials } = config.rates;
         let limits = Limits::new(limits::Rates { reads, writes, credentials });

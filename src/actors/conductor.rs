@@ -1,26 +1,29 @@
 //! The conductor: whatever the schedule says has to be done next, it has done. It decides nothing and keeps
 //! nothing; killed at any moment, the next one sees the same schedule.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_cluster::RactorMessage;
 use tokio::{sync::watch, task::AbortHandle};
 
 use crate::domain::{
-    ids::Subject,
+    agent::AgentCommand,
+    ids::{AgentId, Subject},
     model::Command,
     principal::{Principal, Service},
+    routing::{Hold, Standing},
     task::TaskCommand,
-    workspace::{Dispatch, Schedule},
+    workspace::{Agenda, Dispatch, Schedule},
 };
 
-use super::{request::CommandError, supervisor::SupervisorMessage, workspace::WorkspaceHandle};
+use super::{context::Context, request::CommandError, supervisor::SupervisorMessage, workspace::WorkspaceHandle};
 
 /// How often it looks without being told: what was missed is caught here.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
-/// Delegations that are handed out at the same time.
+/// Delegations that are handed out at the same time, and news of agents that are told at the same time.
 const DISPATCHES_MAX: usize = 32;
 
 /// What the conductor is told.
@@ -37,7 +40,12 @@ pub(super) struct ConductorState {
     schedule: watch::Receiver<Arc<Schedule>>,
     /// The one timer for the next delegation that waits.
     timer: Option<AbortHandle>,
+    gauges: Gauges,
 }
+
+/// What this conductor adds to the gauges of the node; it goes with it.
+#[derive(Default)]
+struct Gauges(BTreeMap<(&'static str, &'static str, &'static str), f64>);
 
 /// Spawns the conductor below the workspace's supervisor.
 pub(super) async fn spawn(
@@ -60,7 +68,7 @@ impl Actor for Conductor {
         (handle, schedule): Self::Arguments,
     ) -> Result<ConductorState, ActorProcessingErr> {
         myself.send_interval(LOOK_EVERY, || ConductorMessage::Look);
-        Ok(ConductorState { handle, schedule, timer: None })
+        Ok(ConductorState { handle, schedule, timer: None, gauges: Gauges::default() })
     }
 
     async fn handle(
@@ -80,11 +88,16 @@ impl Actor for Conductor {
         state.handle.supervisor.cast(SupervisorMessage::Probe(runners))?;
         state.handle.supervisor.cast(SupervisorMessage::Deliver(schedule.hooks.enabled().collect()))?;
         let now = state.handle.context.clock.now();
-        let agenda = schedule.agenda(now, state.handle.context.clock.seed());
+        for chunk in schedule.news(now).chunks(DISPATCHES_MAX) {
+            join_all(chunk.iter().map(|(agent, news)| state.tell(*agent, news))).await;
+        }
+        let Context { clock, bulkheads, .. } = &*state.handle.context;
+        let agenda = schedule.agenda(now, clock.seed(), *bulkheads);
+        state.gauges.show(&schedule, &agenda, now);
         for chunk in agenda.dispatch.chunks(DISPATCHES_MAX) {
             join_all(chunk.iter().map(|dispatch| state.dispatch(dispatch))).await;
         }
-        if let Some(time) = agenda.look_again {
+        if let Some(time) = agenda.look_again.filter(|time| *time > now) {
             let pause = (time - now).to_std().unwrap_or_default() + Duration::from_millis(5);
             if pause < LOOK_EVERY {
                 let timer = myself.send_after(pause, || ConductorMessage::Look).abort_handle();
@@ -98,6 +111,24 @@ impl Actor for Conductor {
 }
 
 impl ConductorState {
+    /// Tells everyone that an agent or an instance got worse, or well again.
+    #[tracing::instrument(name = "actors.conductor.tell", skip_all, fields(%agent))]
+    async fn tell(&self, agent: AgentId, news: &AgentCommand) {
+        let meta = self.handle.meta(Principal::Service(Service::Conductor), None);
+        match (self.handle.execute(Subject::Agent(agent), Command::Agent(news.clone()), meta).await, news) {
+            (Ok(_), AgentCommand::Stand { instance, standing, cause }) => {
+                let name = standing.name();
+                metrics::counter!("link_instance_standings_total", "standing" => name).increment(1);
+                tracing::info!(%instance, standing = name, cause, "an instance stands otherwise");
+            }
+            (Ok(_), AgentCommand::Fare { worse: true, .. }) => {
+                metrics::counter!("link_skill_alarms_total").increment(1);
+            }
+            (Ok(_), _) => {}
+            (Err(error), _) => tracing::debug!(%error, "news of an agent not told; the next look tries again"),
+        }
+    }
+
     #[tracing::instrument(name = "actors.conductor.dispatch", skip_all, fields(delegation = %dispatch.delegation))]
     async fn dispatch(&self, dispatch: &Dispatch) {
         let command = TaskCommand::Dispatch {
@@ -114,6 +145,39 @@ impl ConductorState {
             // The schedule moved on since it was read; the next look sees why.
             Err(CommandError::Rejected(_)) => {}
             Err(error) => tracing::warn!(%error, "delegation not handed out; the next look tries again"),
+        }
+    }
+}
+
+impl Gauges {
+    fn show(&mut self, schedule: &Schedule, agenda: &Agenda, now: DateTime<Utc>) {
+        let mut stand = BTreeMap::<Standing, u32>::new();
+        for (instance, _) in schedule.runners() {
+            *stand.entry(schedule.standing(instance, now)).or_default() += 1;
+        }
+        for standing in Standing::ALL {
+            let count = stand.get(&standing).copied().unwrap_or(0);
+            self.set("link_instances", "standing", standing.name(), count.into());
+        }
+        for why in Hold::ALL {
+            let count = agenda.waiting.get(&why).copied().unwrap_or(0);
+            self.set("link_delegations_queued", "why", why.name(), count.into());
+        }
+    }
+
+    /// Other workspaces add to the same gauge, so only the difference goes there.
+    fn set(&mut self, gauge: &'static str, label: &'static str, value: &'static str, to: f64) {
+        let before = self.0.insert((gauge, label, value), to).unwrap_or(0.0);
+        if before != to {
+            metrics::gauge!(gauge, label => value).increment(to - before);
+        }
+    }
+}
+
+impl Drop for Gauges {
+    fn drop(&mut self) {
+        for ((gauge, label, value), count) in &self.0 {
+            metrics::gauge!(*gauge, *label => *value).decrement(*count);
         }
     }
 }

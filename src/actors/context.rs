@@ -12,6 +12,7 @@ use crate::{
     domain::{
         agent::RuntimeKind,
         ids::{Subject, WorkspaceId},
+        routing::Bulkheads,
     },
     persistence::{
         Pools,
@@ -50,7 +51,18 @@ pub struct Context {
     pub runtimes: BTreeMap<&'static str, Arc<dyn AgentRuntime>>,
     /// An entity that was not asked anything for this long leaves the memory.
     pub entity_idle: Duration,
+    /// How much of a workspace's work may run at the same time.
+    pub bulkheads: Bulkheads,
     snapshots: Arc<Semaphore>,
+}
+
+/// What hosting keeps to.
+#[derive(Clone, Copy, Debug)]
+pub struct Hosting {
+    /// An entity that was not asked anything for this long leaves the memory.
+    pub entity_idle: Duration,
+    /// How much of a workspace's work may run at the same time.
+    pub bulkheads: Bulkheads,
 }
 
 impl Context {
@@ -62,7 +74,7 @@ impl Context {
         vault: Vault,
         postman: Postman,
         runtimes: BTreeMap<&'static str, Arc<dyn AgentRuntime>>,
-        entity_idle: Duration,
+        Hosting { entity_idle, bulkheads }: Hosting,
     ) -> Self {
         let snapshots = Arc::new(Semaphore::new(SNAPSHOTS_MAX));
         let Pools { reads: pool, tenants, writes } = pools;
@@ -78,6 +90,7 @@ impl Context {
             postman,
             runtimes,
             entity_idle,
+            bulkheads,
             snapshots,
         }
     }

@@ -11,10 +11,11 @@ use crate::{
     agents::{Failure, Fate, Health, Outcome},
     domain::{
         failure::FailureClass,
-        ids::{InstanceId, Subject},
+        ids::{DelegationId, InstanceId, Subject},
         model::Model,
         principal::Principal,
-        workspace::{Runner, Running},
+        routing::Held,
+        workspace::{Checkup, Runner, Running},
     },
 };
 
@@ -71,6 +72,16 @@ impl WorkspaceHandle {
     /// Returns when an instance was last asked whether it lives, by this node.
     pub fn asked_at(&self, instance: InstanceId) -> Option<DateTime<Utc>> {
         self.members.asked.get(&instance).map(|at| *at)
+    }
+
+    /// Returns how an instance does, as far as its workspace's writer has said on this node.
+    pub fn checkup(&self, instance: InstanceId) -> Checkup {
+        self.members.schedule.borrow().checkup(instance, self.context.clock.now())
+    }
+
+    /// Returns why a queued delegation waits; nothing for one that is not queued.
+    pub fn held(&self, delegation: DelegationId) -> Option<Held> {
+        self.members.schedule.borrow().held(delegation, self.context.clock.now(), self.context.bulkheads)
     }
 
     /// Asks an instance whether it lives, twice before it counts as dead, and writes the answer down.

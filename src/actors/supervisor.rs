@@ -86,6 +86,7 @@ pub(super) async fn spawn(
     id: WorkspaceId,
     directory: ractor::ActorCell,
 ) -> Result<WorkspaceHandle, ractor::SpawnErr> {
+    let (schedule, seen) = watch::channel(Arc::new(Schedule::default()));
     let members = Arc::new(Members {
         writer: OnceLock::new(),
         conductor: OnceLock::new(),
@@ -93,8 +94,9 @@ pub(super) async fn spawn(
         runs: DashMap::new(),
         couriers: DashMap::new(),
         asked: DashMap::new(),
+        schedule: seen,
     });
-    let arguments = (context.clone(), id, members.clone());
+    let arguments = (context.clone(), id, members.clone(), schedule);
     let (supervisor, _) = Actor::spawn_linked(None, Supervisor, arguments, directory).await?;
     Ok(WorkspaceHandle { id, context, members, supervisor })
 }
@@ -102,14 +104,14 @@ pub(super) async fn spawn(
 impl Actor for Supervisor {
     type Msg = SupervisorMessage;
     type State = SupervisorState;
-    type Arguments = (Arc<Context>, WorkspaceId, Arc<Members>);
+    type Arguments = (Arc<Context>, WorkspaceId, Arc<Members>, watch::Sender<Arc<Schedule>>);
 
     async fn pre_start(
         &self,
         myself: ActorRef<SupervisorMessage>,
-        (context, id, members): Self::Arguments,
+        (context, id, members, schedule): Self::Arguments,
     ) -> Result<SupervisorState, ActorProcessingErr> {
-        let (schedule, seen) = watch::channel(Arc::new(Schedule::default()));
+        let seen = members.schedule.clone();
         let arguments = WriterArguments { context: context.clone(), workspace: id, members: members.clone(), schedule };
         let handle = WorkspaceHandle { id, context, members, supervisor: myself.clone() };
         let writer = writer::spawn(arguments, myself.get_cell()).await?;

@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use dashmap::DashMap;
 use ractor::{ActorId, ActorRef};
-use tokio::sync::{Notify, mpsc::error::TrySendError, oneshot};
+use tokio::sync::{Notify, mpsc::error::TrySendError, oneshot, watch};
 
 use crate::{
     domain::{
@@ -17,7 +17,7 @@ use crate::{
         model::{Command, Model},
         principal::Principal,
         task::{Report, TaskCommand},
-        workspace::Running,
+        workspace::{Running, Schedule},
     },
     persistence::log,
 };
@@ -46,6 +46,8 @@ pub(super) struct Members {
     pub couriers: DashMap<WebhookId, Arc<Notify>>,
     /// When each instance was last asked whether it lives.
     pub asked: DashMap<InstanceId, DateTime<Utc>>,
+    /// What the writer says of agents, the queue and what runs.
+    pub schedule: watch::Receiver<Arc<Schedule>>,
 }
 
 impl Members {

@@ -9,12 +9,14 @@ use crate::{
         ids::{AgentId, InstanceId, Subject, WorkspaceId},
         model::Command,
         permission::Permission as P,
+        routing::{Vitals, breaker::Phase},
         text::{Label, Text, Title},
+        workspace::Checkup,
     },
     persistence::{
         queries::{self, Listed, Scope, Sight},
         secrets::Credentials,
-        views::AgentView,
+        views::{AgentView, HealthView},
     },
 };
 
@@ -185,7 +187,27 @@ async fn sealed(call: &Call, runtime: RuntimeKind, instance: Instance, path: &st
 }
 
 async fn read(call: &Call, id: AgentId) -> Result<AgentView, Problem> {
-    queries::get(&call.tenant()?, Listed::Agents, id.0).await?.ok_or_else(|| Problem::not_found("agent"))
+    let found = queries::get(&call.tenant()?, Listed::Agents, id.0).await?;
+    let mut found: AgentView = found.ok_or_else(|| Problem::not_found("agent"))?;
+    examine(call, &mut found)?;
+    Ok(found)
+}
+
+/// Adds how the agent's instances do now, where this node knows.
+fn examine(call: &Call, agent: &mut AgentView) -> Result<(), Problem> {
+    let Some(workspace) = call.services.directory.active(call.workspace()?) else { return Ok(()) };
+    for instance in &mut agent.instances {
+        let Checkup { phase, vitals, in_flight } = workspace.checkup(instance.id);
+        let (breaker, open_until) = match phase {
+            Phase::Closed => ("closed", None),
+            Phase::Open(until) => ("open", Some(until)),
+            Phase::HalfOpen(_) => ("half_open", None),
+        };
+        let breaker = breaker.to_owned();
+        let Vitals { latency_ms, success, .. } = vitals;
+        instance.health = Some(HealthView { breaker, open_until, latency_ms, success, in_flight });
+    }
+    Ok(())
 }
 
 async fn change(call: &Call, id: AgentId, command: AgentCommand) -> Result<AgentView, Problem> {
@@ -195,8 +217,9 @@ async fn change(call: &Call, id: AgentId, command: AgentCommand) -> Result<Agent
 
 async fn list(call: Call, input: ListIn) -> Result<Page<AgentView>, Problem> {
     let rows = input.limit.rows()?;
-    let items: Vec<AgentView> =
+    let mut items: Vec<AgentView> =
         queries::list(&call.tenant()?, Listed::Agents, &Sight::all(), input.cursor, rows + 1).await?;
+    items.iter_mut().try_for_each(|item| examine(&call, item))?;
     Ok(page(items, rows, |row| row.id.0))
 }
 

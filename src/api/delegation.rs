@@ -10,7 +10,8 @@ use crate::{
         ids::{AgentId, AttemptId, DelegationId, InterruptId, Subject, TaskId},
         model::Command,
         permission::Permission as P,
-        task::{NewDelegation, Review, Reviewers, Route, TaskCommand, Verdict},
+        routing::Held,
+        task::{DelegationStatus, NewDelegation, Review, Reviewers, Route, TaskCommand, Verdict},
         text::{Prose, Text},
     },
     persistence::{
@@ -77,7 +78,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .doc("Approves what was handed in, asks for changes, or rejects it."),
         Operation::query("delegation.explain_route", "/delegations/{delegation_id}/route", explain_route)
             .needs(P::Read, SCOPE)
-            .doc("Says why each attempt went where it went."),
+            .doc("Says why each attempt went where it went, and of a queued delegation what it waits for."),
         Operation::query("delegation.artifacts", "/delegations/{delegation_id}/artifacts", artifacts)
             .needs(P::Read, SCOPE)
             .doc("Lists what all attempts of a delegation produced."),
@@ -116,7 +117,18 @@ async fn create(call: Call, input: Create) -> Result<DelegationView, Problem> {
 }
 
 async fn read(call: &Call, id: DelegationId) -> Result<DelegationView, Problem> {
-    queries::get(&call.tenant()?, Listed::Delegations, id.0).await?.ok_or_else(|| Problem::not_found("delegation"))
+    let found = queries::get(&call.tenant()?, Listed::Delegations, id.0).await?;
+    let mut found: DelegationView = found.ok_or_else(|| Problem::not_found("delegation"))?;
+    found.waits = held(call, &found)?.map(|held| held.reason);
+    Ok(found)
+}
+
+/// Returns why a queued delegation is not handed out, where this node knows.
+fn held(call: &Call, of: &DelegationView) -> Result<Option<Held>, Problem> {
+    if of.status != DelegationStatus::Queued {
+        return Ok(None);
+    }
+    Ok(call.services.directory.active(call.workspace()?).and_then(|workspace| workspace.held(of.id)))
 }
 
 async fn change(
@@ -145,7 +157,10 @@ struct List {
 
 async fn list(call: Call, input: List) -> Result<Page<DelegationView>, Problem> {
     let rows = input.limit.rows()?;
-    let items = queries::delegations(&call.tenant()?, input.task_id, input.cursor, rows + 1).await?;
+    let mut items = queries::delegations(&call.tenant()?, input.task_id, input.cursor, rows + 1).await?;
+    for item in &mut items {
+        item.waits = held(&call, item)?.map(|held| held.reason);
+    }
     Ok(page(items, rows, |row| row.id.0))
 }
 
@@ -239,17 +254,21 @@ struct Explained {
 /// Why the attempts of a delegation went where they went.
 #[derive(Serialize, JsonSchema)]
 struct Routes {
+    /// Every attempt so far, oldest first.
     items: Vec<Explained>,
+    /// Why it is not handed out while it is queued, candidate by candidate, where this node runs its workspace.
+    waits: Option<Held>,
 }
 
 async fn explain_route(call: Call, input: Named) -> Result<Routes, Problem> {
-    let attempts = read(&call, input.delegation_id).await?.attempts;
-    let explained = attempts.into_iter().map(|attempt| Explained {
+    let delegation = read(&call, input.delegation_id).await?;
+    let waits = held(&call, &delegation)?;
+    let explained = delegation.attempts.into_iter().map(|attempt| Explained {
         attempt_id: attempt.id,
         agent_id: attempt.agent_id,
         route: attempt.route,
     });
-    Ok(Routes { items: explained.collect() })
+    Ok(Routes { items: explained.collect(), waits })
 }
 
 /// What a delegation produced.

@@ -149,6 +149,7 @@ impl Narrator {
             "agent:registered" => format!("{}, driven as {}", text("name"), text("runtime")),
             "agent:status" => format!("{}: {}", text("status"), text("cause")),
             "instance:added" => cut(&text("url"), 60),
+            "instance:standing" => format!("is {}: {}", text("standing").replace('_', " "), text("cause")),
             "instance:probed" if data["healthy"] == true => "answers".into(),
             "instance:probed" => format!("does not answer: {}", text("cause")),
             "task:created" => format!("{} ({})", text("title"), text("status")),

@@ -95,6 +95,8 @@ pub(super) fn config(given: &ArgMatches, format: Format) -> Result<Ending, Error
         ("pg_bin", "LINK_PG_BIN", pg_bin),
         ("jwt_key", "LINK_JWT_KEY", secret(&config.jwt_key, "kept in the data directory")),
         ("entity_idle_secs", "LINK_ENTITY_IDLE_SECS", config.entity_idle.as_secs().to_string()),
+        ("attempts_max", "LINK_ATTEMPTS_MAX", config.attempts.max.to_string()),
+        ("background_attempts_max", "LINK_BACKGROUND_ATTEMPTS_MAX", config.attempts.background_max.to_string()),
         ("connections_max", "LINK_CONNECTIONS_MAX", config.connections.max.to_string()),
         ("connection_idle_secs", "LINK_CONNECTION_IDLE_SECS", config.connections.idle.as_secs().to_string()),
         ("heartbeat_secs", "LINK_HEARTBEAT_SECS", config.connections.heartbeat.as_secs().to_string()),

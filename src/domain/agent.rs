@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     event::AgentEvent,
-    ids::{AgentId, InstanceId, Subject},
+    ids::{AgentId, InstanceId, ProjectId, Subject},
     rejection::Rejection,
+    routing::Standing,
     text::{Label, Title, storable},
 };
 
@@ -51,6 +52,8 @@ pub enum AgentStatus {
     Paused,
     /// It finishes its work and takes no more.
     Draining,
+    /// It takes work, and its servers or its work got worse: others get most of it.
+    Degraded,
     /// None of its servers answers.
     Offline,
     /// It is gone.
@@ -70,6 +73,16 @@ pub struct Agent {
     exists: bool,
     availability: Availability,
     instances: BTreeMap<InstanceId, Pulse>,
+    worse: BTreeSet<WorseAt>,
+}
+
+/// At what an agent got worse.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WorseAt {
+    /// The kind of work: the project that it is for.
+    pub kind: Option<ProjectId>,
+    /// With which model.
+    pub model: Option<String>,
 }
 
 /// What the last probe of an instance said.
@@ -77,10 +90,12 @@ pub struct Agent {
 struct Pulse {
     healthy: Option<bool>,
     boot: Option<String>,
+    /// How it stands, as everyone was told.
+    standing: Standing,
 }
 
 /// What can be asked of an agent.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum AgentCommand {
     /// Let it join.
     Register {
@@ -121,10 +136,26 @@ pub enum AgentCommand {
         /// Why not.
         cause: Option<String>,
     },
+    /// Say how a server stands from now on.
+    Stand {
+        /// Which.
+        instance: InstanceId,
+        /// How.
+        standing: Standing,
+        /// Why.
+        cause: String,
+    },
+    /// Say whether its work got worse, or is as it was again.
+    Fare {
+        /// At what.
+        at: WorseAt,
+        /// Whether it is worse.
+        worse: bool,
+    },
 }
 
 /// A server to add.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct NewInstance {
     /// Its id.
     pub id: InstanceId,
@@ -163,7 +194,9 @@ impl Agent {
         if !self.exists {
             return Err(Rejection::NotFound("agent"));
         }
-        if self.availability == Availability::Retired && !matches!(command, C::Probed { .. }) {
+        if self.availability == Availability::Retired
+            && !matches!(command, C::Probed { .. } | C::Stand { .. } | C::Fare { .. })
+        {
             return Err(Rejection::Busy("the agent is retired"));
         }
         match command {
@@ -197,6 +230,15 @@ impl Agent {
                 let cause = cause.map(|text| storable(&text, CAUSE_LENGTH_MAX));
                 Ok(vec![AgentEvent::InstanceProbed { instance, healthy, boot, cause }])
             }
+            C::Stand { instance, standing, cause } => {
+                let told = self.instances.get(&instance).is_none_or(|pulse| pulse.standing == standing);
+                Ok(if told { vec![] } else { vec![AgentEvent::InstanceStanding { instance, standing, cause }] })
+            }
+            C::Fare { at, worse } => {
+                let told = self.worse.contains(&at) == worse;
+                let WorseAt { kind, model } = at;
+                Ok(if told { vec![] } else { vec![AgentEvent::Skill { kind, model, worse }] })
+            }
         }
     }
 
@@ -211,6 +253,17 @@ impl Agent {
             }
             AgentEvent::InstanceRemoved { instance } => {
                 self.instances.remove(instance);
+            }
+            AgentEvent::InstanceStanding { instance, standing, .. } => {
+                if let Some(pulse) = self.instances.get_mut(instance) {
+                    pulse.standing = *standing;
+                }
+            }
+            AgentEvent::Skill { kind, model, worse: true } => {
+                self.worse.insert(WorseAt { kind: *kind, model: model.clone() });
+            }
+            AgentEvent::Skill { kind, model, worse: false } => {
+                self.worse.remove(&WorseAt { kind: *kind, model: model.clone() });
             }
             AgentEvent::InstanceProbed { instance, healthy, boot, .. } => {
                 if let Some(pulse) = self.instances.get_mut(instance) {

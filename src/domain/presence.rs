@@ -24,7 +24,7 @@ impl From<AgentStatus> for Presence {
     fn from(status: AgentStatus) -> Self {
         match status {
             AgentStatus::Working => Self::Working,
-            AgentStatus::Idle | AgentStatus::Draining => Self::Online,
+            AgentStatus::Idle | AgentStatus::Degraded | AgentStatus::Draining => Self::Online,
             AgentStatus::Paused | AgentStatus::Offline | AgentStatus::Retired => Self::Offline,
         }
     }

@@ -38,6 +38,7 @@ fn status(text: &str) -> AgentStatus {
     match text {
         "idle" => AgentStatus::Idle,
         "working" => AgentStatus::Working,
+        "degraded" => AgentStatus::Degraded,
         "paused" => AgentStatus::Paused,
         "draining" => AgentStatus::Draining,
         "retired" => AgentStatus::Retired,

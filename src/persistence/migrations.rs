@@ -28,6 +28,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
         6 "0006_webhooks",
         9 "0009_tenant_wall",
         11 "0011_webhooks_behind_the_wall",
+        12 "0012_instance_standing",
     ];
     Migrator::with_migrations(history).run(pool).await
 }

@@ -6,6 +6,7 @@ pub mod attendance;
 pub mod audit;
 pub mod deliveries;
 pub mod embedded;
+mod instances;
 pub mod leases;
 pub mod log;
 pub mod logins;

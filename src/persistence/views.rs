@@ -18,6 +18,8 @@ use crate::domain::{
     workspace::{Gate, MemberRole},
 };
 
+pub use super::instances::{HealthView, InstanceView};
+
 macro_rules! views {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),+ $(,)? })+) => {$(
         $(#[$doc])*
@@ -186,23 +188,6 @@ views! {
         /// The columns, in order.
         columns: Vec<ColumnView>,
     }
-    /// An instance of an agent. Its credentials are shown to nobody.
-    InstanceView {
-        /// Its id.
-        id: InstanceId,
-        /// Where it is.
-        url: String,
-        /// The model that is asked for.
-        model: Option<String>,
-        /// Attempts at the same time.
-        slots: u32,
-        /// Model turns of one attempt.
-        turns_max: u32,
-        /// What the last probe said.
-        healthy: Option<bool>,
-        /// Why not.
-        cause: Option<String>,
-    }
     /// An agent.
     AgentView {
         /// Its id.
@@ -311,6 +296,9 @@ views! {
         status: DelegationStatus,
         /// Why it stands there.
         reason: Option<String>,
+        /// Why it is not handed out while it is queued, where this node runs its workspace.
+        #[serde(default)]
+        waits: Option<String>,
         /// What to do beyond the task's own words.
         instructions: String,
         /// Who asked for it.

@@ -8,12 +8,17 @@ use crate::support::{
     terminal::Terminal,
 };
 
-async fn delegated(ada: &Person, project: &str, priority: &str, agent: Option<&str>) -> Value {
+/// Hands out a task of its own and returns the delegation's id.
+async fn handed_out(ada: &Person, project: &str, priority: &str, agent: Option<&str>, instructions: &str) -> String {
     let body = json!({"title": "Count the craters", "priority": priority});
     let task = id(&ada.post(&format!("/projects/{project}/tasks"), body).await);
     let review = json!({"approvals": 0, "by": "anyone"});
-    let body = json!({"agent_id": agent, "review": review});
-    let delegation = id(&ada.post(&format!("/tasks/{task}/delegations"), body).await);
+    let body = json!({"agent_id": agent, "review": review, "instructions": instructions});
+    id(&ada.post(&format!("/tasks/{task}/delegations"), body).await)
+}
+
+async fn delegated(ada: &Person, project: &str, priority: &str, agent: Option<&str>) -> Value {
+    let delegation = handed_out(ada, project, priority, agent, "").await;
     ada.until_delegation(&delegation, &["completed", "escalated"]).await
 }
 
@@ -66,9 +71,99 @@ async fn work_goes_to_the_agent_that_did_it_well_also_after_a_restart_and_link_s
     let ada = Person { url: node.url.clone(), ..ada };
     ada.post(&format!("/agents/{good}/pause"), json!({})).await;
     let only = explained(&ada, &delegated(&ada, &project, "urgent", None).await).await;
-    let filtered = json!([{"agent": good, "instance": null, "why": "unavailable"}]);
+    let filtered = json!([{"agent": good, "instance": null, "why": "paused"}]);
     assert_eq!((&only["agent_id"], &only["route"]["decision"]["filtered"]), (&json!(poor), &filtered));
     assert!(candidate(&only, &poor)["mean"].as_f64() < Some(0.5), "{only:#}");
+    node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_no_agent_can_take_it_work_is_queued_and_says_why() {
+    let node = TestNode::start().await;
+    let ada = Person::register(&node.url, "Ada").await;
+    let workspace = ada.workspace("Lab").await;
+    let project = ada.project(&workspace, "Moon base").await;
+    let delegation = handed_out(&ada, &project, "none", None, "").await;
+    let waits = |of: &Value| of["waits"].as_str().unwrap_or_default().to_owned();
+    let path = format!("/delegations/{delegation}");
+    ada.until(&path, "it says that there is nobody", |of| waits(of) == "the workspace has no agent").await;
+    ada.post(&format!("{path}/cancel"), json!({})).await;
+
+    // Nothing listens there.
+    let instances = json!([{"url": "http://127.0.0.1:9"}]);
+    let far = json!({"name": "Far", "runtime": "penguin", "instances": instances});
+    let far = id(&ada.post(&format!("/workspaces/{workspace}/agents"), far).await);
+    ada.until(&format!("/agents/{far}"), "it is offline", |agent| agent["status"] == "offline").await;
+    let near = json!({"name": "Near", "runtime": "scripted", "instances": []});
+    let near = id(&ada.post(&format!("/workspaces/{workspace}/agents"), near).await);
+    ada.post(&format!("/agents/{near}/pause"), json!({})).await;
+    let delegation = handed_out(&ada, &project, "none", None, "").await;
+    let path = format!("/delegations/{delegation}");
+    ada.until(&path, "it counts who cannot", |of| {
+        waits(of) == "nobody can take it now: 1 × the agent is paused, 1 × the instance does not answer"
+    })
+    .await;
+    let explained = ada.get(&format!("{path}/route")).await;
+    assert_eq!((&explained["items"], &explained["waits"]["why"]), (&json!([]), &json!("nobody_can")));
+    let filtered = explained["waits"]["filtered"].as_array().unwrap();
+    let why = |agent: &str| filtered.iter().find(|one| one["agent"] == agent).map(|one| one["why"].clone());
+    assert_eq!((why(&far), why(&near)), (Some(json!("unhealthy")), Some(json!("paused"))));
+
+    ada.post(&format!("/agents/{near}/resume"), json!({})).await;
+    ada.post(&format!("/agents/{near}/instances"), json!({"url": "script:say Seven."})).await;
+    let done = ada.until_delegation(&delegation, &["completed"]).await;
+    assert_eq!(done["waits"], Value::Null);
+    assert_eq!(ada.get(&format!("{path}/route")).await["waits"], Value::Null);
+    node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_fails_loses_its_work_step_by_step_and_one_attempt_wins_it_back() {
+    let node = TestNode::start().await;
+    let ada = Person::register(&node.url, "Ada").await;
+    let workspace = ada.workspace("Lab").await;
+    let project = ada.project(&workspace, "Moon base").await;
+    let agent = ada.scripted(&workspace, "Shaky", "say Seven.").await;
+    let gone = "[[script:fail instance_lost The server is gone.]]";
+    let first = handed_out(&ada, &project, "none", Some(&agent), gone).await;
+    ada.until_delegation(&first, &["escalated"]).await;
+    let second = handed_out(&ada, &project, "none", Some(&agent), gone).await;
+    let stands = |agent: &Value, standing: &str| agent["instances"][0]["standing"] == standing;
+    let path = format!("/agents/{agent}");
+    let seen = ada.until(&path, "its breaker is open", |agent| stands(agent, "open")).await;
+    let health = &seen["instances"][0]["health"];
+    assert_eq!((&seen["status"], &health["breaker"]), (&json!("degraded"), &json!("open")));
+    assert!(health["open_until"].is_string() && health["success"].as_f64() < Some(0.5), "{health:#}");
+
+    let third = handed_out(&ada, &project, "none", None, "").await;
+    let waits = ada.until(&format!("/delegations/{third}/route"), "it waits", |of| of["waits"].is_object()).await;
+    assert_eq!(waits["waits"]["filtered"][0]["why"], "breaker_open", "{waits:#}");
+    assert!(waits["waits"]["until"].is_string());
+    ada.post(&format!("/delegations/{second}/cancel"), json!({})).await;
+    // What was learned is in the log, so a restart forgets none of it.
+    let node = node.restart().await;
+    let ada = Person { url: node.url.clone(), ..ada };
+    let held = ada.until(&format!("/delegations/{third}"), "it waits again", |of| of["waits"].is_string()).await;
+    assert_eq!(held["waits"], "nobody can take it now: 1 × the instance's breaker is open");
+
+    node.advance(chrono::TimeDelta::seconds(40));
+    ada.until_delegation(&third, &["completed"]).await;
+    ada.until(&path, "it is sound again", |agent| stands(agent, "sound")).await;
+    let log = ada.log(&workspace).await;
+    let of = |kind: &str, field: &str| -> Vec<String> {
+        let events = log.iter().filter(|event| event["type"] == kind);
+        events.map(|event| event["data"][field].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(of("instance:standing", "standing"), ["degraded", "open", "half_open", "sound"]);
+    let statuses = of("agent:status", "status");
+    assert_eq!(statuses.iter().filter(|status| *status == "degraded").count(), 1, "{statuses:?}");
+    assert_eq!(statuses.last().map(String::as_str), Some("idle"));
+    let metrics = ada.http.get(format!("{}/metrics", node.url)).send().await.unwrap().text().await.unwrap();
+    for part in
+        ["link_instance_standings_total{standing=\"open\"}", "link_instances{standing=", "link_delegations_queued{why="]
+    {
+        assert!(metrics.contains(part), "{part} is missing");
+    }
     node.node.stop().await;
 }
 

@@ -28,7 +28,7 @@ export type ProblemCode = "invalid_input" | "malformed" | "too_large" | "unsuppo
 export type AgentId = string;
 
 /** What others see of an agent. */
-export type AgentStatus = "idle" | "working" | "paused" | "draining" | "offline" | "retired";
+export type AgentStatus = "idle" | "working" | "paused" | "draining" | "degraded" | "offline" | "retired";
 
 /** An agent. */
 export interface AgentView {
@@ -271,6 +271,8 @@ export interface DelegationView {
   updated_at: string;
   /** Rises with each change. */
   version: number;
+  /** Why it is not handed out while it is queued, where this node runs its workspace. */
+  waits: string | null;
   /** The tenant. */
   workspace_id: WorkspaceId;
 }
@@ -407,7 +409,7 @@ export interface FieldError {
 }
 
 /** Why work cannot go somewhere. */
-export type Filter = "unavailable" | "agent_full" | "unhealthy" | "instance_full";
+export type Filter = "paused" | "draining" | "retired" | "agent_full" | "no_instance" | "unhealthy" | "instance_full" | "breaker_open" | "being_tried";
 
 /** An agent, or one of its instances, that could not take the work. */
 export interface Filtered {
@@ -449,6 +451,35 @@ export interface GrantView {
   subject: Subject;
 }
 
+/** How an instance does now. */
+export interface HealthView {
+  /** What its breaker lets through: everything (`closed`), nothing (`open`), or one attempt (`half_open`). */
+  breaker: "closed" | "open" | "half_open";
+  /** Attempts that it has. */
+  in_flight: number;
+  /** How long it takes to accept work, as a moving average that jumps to peaks. */
+  latency_ms: number;
+  /** Until when it lets nothing through. */
+  open_until: string | null;
+  /** How often machines and networks did their part, from 0 to 1, as a moving average. */
+  success: number;
+}
+
+/** Why a queued delegation waits. */
+export interface Held {
+  /** Who and what could take it and cannot now, and why. */
+  filtered: Filtered[];
+  /** In a sentence. */
+  reason: string;
+  /** When that may change by itself, where it is known. */
+  until: string | null;
+  /** In one word. */
+  why: Hold;
+}
+
+/** What a queued delegation waits for. */
+export type Hold = "gated" | "back_off" | "workspace_full" | "background_full" | "no_agent" | "nobody_can" | "next";
+
 /** A server that runs an agent. */
 export interface Instance {
   /** Secrets by name, as in `api_key` and `link_key`. Kept sealed and never shown. */
@@ -470,6 +501,8 @@ export type InstanceId = string;
 export interface InstanceView {
   /** Why not. */
   cause: string | null;
+  /** How it does now, where this node runs its workspace. */
+  health: HealthView | null;
   /** What the last probe said. */
   healthy: boolean | null;
   /** Its id. */
@@ -478,6 +511,10 @@ export interface InstanceView {
   model: string | null;
   /** Attempts at the same time. */
   slots: number;
+  /** How it serves, by what became of the work on it. */
+  standing: Standing;
+  /** Why it stands so. */
+  standing_cause: string | null;
   /** Model turns of one attempt. */
   turns_max: number;
   /** Where it is. */
@@ -637,6 +674,8 @@ export interface NewKey {
 export interface Offered {
   /** What one more attempt costs there; of two, the cheaper one gets it. */
   cost: number;
+  /** It got slower, or failed more than once in a row, not long ago: it gets little work. */
+  degraded: boolean;
   /** Attempts that it had. */
   in_flight: number;
   /** Which. */
@@ -645,8 +684,6 @@ export interface Offered {
   latency_ms: number;
   /** How likely it was, once the agent was chosen. */
   propensity: number;
-  /** It got slower not long ago and gets little work. */
-  slower: boolean;
   /** How often machines and networks did their part. */
   success: number;
 }
@@ -871,7 +908,10 @@ export interface Route {
 
 /** Why the attempts of a delegation went where they went. */
 export interface Routes {
+  /** Every attempt so far, oldest first. */
   items: Explained2[];
+  /** Why it is not handed out while it is queued, candidate by candidate, where this node runs its workspace. */
+  waits: Held | null;
 }
 
 /** How an agent is driven. */
@@ -888,6 +928,9 @@ export interface ServiceView {
   /** A built-in role, or the id of one of the workspace's own. */
   role: MemberRole;
 }
+
+/** How an instance stands, as everyone is told. */
+export type Standing = "sound" | "degraded" | "open" | "half_open";
 
 /** What an event is about, as `kind:id`. */
 export type Subject = string;
@@ -1936,7 +1979,7 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     answer: Mutation<DelegationAnswerInput, DelegationView>;
     /** Approves what was handed in, asks for changes, or rejects it. */
     submit_review: Mutation<DelegationSubmitReviewInput, DelegationView>;
-    /** Says why each attempt went where it went. */
+    /** Says why each attempt went where it went, and of a queued delegation what it waits for. */
     explain_route: Query<DelegationExplainRouteInput, Routes>;
     /** Lists what all attempts of a delegation produced. */
     artifacts: Query<DelegationArtifactsInput, Artifacts>;

@@ -275,6 +275,26 @@ pub enum AgentEvent {
         /// Why not.
         cause: Option<String>,
     },
+    /// An instance serves worse than it did, or well again, by what became of the work on it.
+    #[serde(rename = "instance:standing")]
+    InstanceStanding {
+        /// Which.
+        instance: InstanceId,
+        /// How it stands now.
+        standing: super::routing::Standing,
+        /// Why.
+        cause: String,
+    },
+    /// The agent's work at something got worse, or is no longer held against it.
+    #[serde(rename = "agent:skill")]
+    Skill {
+        /// The kind of work: the project that it is for.
+        kind: Option<ProjectId>,
+        /// With which model.
+        model: Option<String>,
+        /// Whether it is worse.
+        worse: bool,
+    },
 }
 
 /// What is remembered of an attempt's run, to find it again.

@@ -127,8 +127,8 @@ pub struct Offered {
     pub latency_ms: f64,
     /// How often machines and networks did their part.
     pub success: f64,
-    /// It got slower not long ago and gets little work.
-    pub slower: bool,
+    /// It got slower, or failed more than once in a row, not long ago: it gets little work.
+    pub degraded: bool,
     /// What one more attempt costs there; of two, the cheaper one gets it.
     pub cost: f64,
     /// How likely it was, once the agent was chosen.
@@ -150,14 +150,24 @@ pub struct Filtered {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Filter {
-    /// A person paused, drained or retired the agent.
-    Unavailable,
+    /// A person paused the agent.
+    Paused,
+    /// A person lets the agent finish what it has, and no more.
+    Draining,
+    /// The agent is retired.
+    Retired,
     /// The agent has as many attempts as it may have.
     AgentFull,
+    /// The agent has no instance.
+    NoInstance,
     /// The instance does not answer.
     Unhealthy,
     /// The instance has as many attempts as it may have.
     InstanceFull,
+    /// The instance's breaker is open: machines or networks failed under it again and again.
+    BreakerOpen,
+    /// The instance's breaker is half open, and the one attempt that may try it runs.
+    BeingTried,
 }
 
 /// Chooses among what is possible; nothing where nothing is. Returns the place in `arms`, the instance, and why.
@@ -187,7 +197,7 @@ pub fn choose(arms: &[Arm], mode: Mode, kind: Option<ProjectId>, seed: u64) -> O
         in_flight: place.in_flight,
         latency_ms: rounded(place.vitals.latency_ms),
         success: rounded(place.vitals.success),
-        slower: place.vitals.degraded,
+        degraded: place.vitals.degraded,
         cost: rounded(place.cost()),
         propensity: rounded(*chance),
     });

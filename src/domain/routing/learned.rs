@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     failure::{Blame, FailureClass},
-    ids::{AgentId, InstanceId, ProjectId, TaskId},
+    ids::{AgentId, AttemptId, InstanceId, ProjectId, TaskId},
 };
 
 use super::{
+    breaker::Phase,
     detector::{PageHinkley, Sensitivity},
-    health::{Health, Vitals},
+    health::{Health, Standing, Vitals},
+    pairs,
     skill::{Ended, Evidence, Posterior, reward},
 };
 
@@ -21,9 +23,8 @@ use super::{
 pub const REWARD_ALARM: Sensitivity = Sensitivity { tolerance: 0.15, threshold: 4.0, samples_min: 12 };
 /// When a rise of the logarithm of the latency is an alarm.
 pub const LATENCY_ALARM: Sensitivity = Sensitivity { tolerance: 0.25, threshold: 3.0, samples_min: 12 };
-/// For this long an agent that got worse, or an instance that got slower, gets only a little of the work.
+/// For this long an agent that got worse gets only a little of the work.
 const WORSE_FOR: TimeDelta = TimeDelta::hours(6);
-const SLOWER_FOR: TimeDelta = TimeDelta::minutes(10);
 /// The share of the old evidence that an alarm leaves: what comes next has to count.
 const KEPT_AFTER_ALARM: f64 = 0.25;
 /// A task that is opened again this soon was not done.
@@ -44,6 +45,17 @@ pub struct Cell {
     pub kind: Option<ProjectId>,
     /// With which model.
     pub model: Option<String>,
+}
+
+/// Where an attempt ran, and since when.
+#[derive(Clone, Copy, Debug)]
+pub struct Tried {
+    /// Where.
+    pub instance: InstanceId,
+    /// Which attempt.
+    pub attempt: AttemptId,
+    /// Since when.
+    pub since: DateTime<Utc>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -98,22 +110,48 @@ impl Learned {
         self.instances.get(&instance).copied().unwrap_or_default().vitals(now)
     }
 
+    /// Returns at what each agent got worse not long ago.
+    pub fn worse(&self, now: DateTime<Utc>) -> impl Iterator<Item = &Cell> {
+        self.cells.keys().filter(move |cell| self.is_worse(cell, now))
+    }
+
+    /// Returns what an instance's breaker lets through.
+    pub fn phase(&self, instance: InstanceId, now: DateTime<Utc>) -> Phase {
+        self.instances.get(&instance).map_or(Phase::Closed, |health| health.phase(now))
+    }
+
+    /// Returns how an instance stands as everyone is told, and why.
+    pub fn standing(&self, instance: InstanceId, now: DateTime<Utc>) -> (Standing, &'static str) {
+        self.instances.get(&instance).copied().unwrap_or_default().standing(now)
+    }
+
+    /// An instance is given an attempt.
+    pub fn started(&mut self, instance: InstanceId, attempt: AttemptId, at: DateTime<Utc>) {
+        self.instances.entry(instance).or_default().started(attempt, at);
+    }
+
+    /// An attempt ended, and what else is told of its end says nothing about the instance: another one may try it.
+    pub fn ended(&mut self, instance: InstanceId, attempt: AttemptId) {
+        self.instances.entry(instance).or_default().ended(attempt);
+    }
+
     /// An instance took work after this long.
     pub fn accepted(&mut self, instance: InstanceId, after: TimeDelta, at: DateTime<Utc>) {
         let latency_ms = after.num_milliseconds() as f64;
-        self.instances.entry(instance).or_default().accepted(latency_ms, at, LATENCY_ALARM, SLOWER_FOR);
+        self.instances.entry(instance).or_default().accepted(latency_ms, at, LATENCY_ALARM);
     }
 
     /// An attempt brought a result: machines and networks did their part. What it is worth others will say.
-    pub fn served(&mut self, instance: InstanceId, at: DateTime<Utc>) {
-        self.instances.entry(instance).or_default().served(at);
+    pub fn served(&mut self, instance: InstanceId, attempt: AttemptId, at: DateTime<Utc>) {
+        self.instances.entry(instance).or_default().served(attempt, at);
     }
 
     /// An attempt failed: it is charged to whoever is to blame, and to nobody where that is neither of the two.
-    pub fn failed(&mut self, cell: &Cell, instance: InstanceId, class: FailureClass, at: DateTime<Utc>) {
+    pub fn failed(&mut self, cell: &Cell, tried: Tried, class: FailureClass, at: DateTime<Utc>) {
+        let Tried { instance, attempt, since } = tried;
         match class.blame() {
             Blame::Competence => self.rewarded(cell, reward(Ended::Failed, None, None), at),
-            Blame::Infrastructure => self.instances.entry(instance).or_default().failed(at),
+            Blame::Infrastructure => self.instances.entry(instance).or_default().failed(attempt, since, at),
             Blame::Specification | Blame::Policy | Blame::Unknown => {}
         }
     }
@@ -179,29 +217,6 @@ impl Learned {
     }
 }
 
-/// Writes a map whose keys are no texts as a list, which every encoding knows.
-mod pairs {
-    use std::collections::BTreeMap;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
-        map: &BTreeMap<K, V>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        to.collect_seq(map)
-    }
-
-    pub(super) fn deserialize<'de, K, V, D>(from: D) -> Result<BTreeMap<K, V>, D::Error>
-    where
-        K: Deserialize<'de> + Ord,
-        V: Deserialize<'de>,
-        D: Deserializer<'de>,
-    {
-        Ok(Vec::<(K, V)>::deserialize(from)?.into_iter().collect())
-    }
-}
-
 /// How many times the usual it is, where enough is known to say.
 fn ratio(value: f64, before: &VecDeque<f64>) -> Option<f64> {
     let mut sorted: Vec<f64> = before.iter().copied().collect();
@@ -264,6 +279,10 @@ mod tests {
         Uuid::from_u128(u128::from(n % 4)).into()
     }
 
+    fn tried(who: u8, since: DateTime<Utc>) -> Tried {
+        Tried { instance: instance(who), attempt: Uuid::from_u128(u128::from(who)).into(), since }
+    }
+
     /// Anything that can be learned, in any order.
     fn lived(life: &[(u8, u8, u32)]) -> (Learned, DateTime<Utc>) {
         let (mut learned, mut now) = (Learned::default(), 0);
@@ -272,14 +291,14 @@ mod tests {
             let (at, task) = (minute(now), Uuid::from_u128(u128::from(*who)).into());
             match what % 6 {
                 0 => learned.accepted(instance(*who), TimeDelta::milliseconds(i64::from(*what) * 70), at),
-                1 => learned.served(instance(*who), at),
+                1 => learned.served(instance(*who), tried(*who, at).attempt, at),
                 2 => {
                     let ended = Ended::Approved { rounds: u32::from(what / 100) };
                     let worth = learned.judged(&cell(*who), ended, 0.2, TimeDelta::minutes(3), at);
                     learned.finished(task, cell(*who), worth, at);
                 }
                 3 => learned.reopened(task, at),
-                _ => learned.failed(&cell(*who), instance(*who), CLASSES[usize::from(*what) % CLASSES.len()], at),
+                _ => learned.failed(&cell(*who), tried(*who, at), CLASSES[usize::from(*what) % CLASSES.len()], at),
             }
         }
         (learned, minute(now))
@@ -294,7 +313,7 @@ mod tests {
         fn a_failure_touches_only_what_is_to_blame(life in life(), class in 0..CLASSES.len(), who in any::<u8>()) {
             let (before, now) = lived(&life);
             let mut after = before.clone();
-            after.failed(&cell(who), instance(who), CLASSES[class], now);
+            after.failed(&cell(who), tried(who, now), CLASSES[class], now);
             let skills = |learned: &Learned| format!("{:?}{:?}{:?}", learned.all, learned.agents, learned.cells);
             let health = |learned: &Learned| format!("{:?}", learned.instances);
             let blame = CLASSES[class].blame();

@@ -7,6 +7,7 @@ use crate::domain::{
     failure::FailureClass,
     principal::Principal,
     rejection::Rejection,
+    routing::Bulkheads,
     task::{QueueReason, ROUNDS_MAX, Report, Reviewers, Route, TRIES_MAX, TaskCommand, TaskStatus, Verdict},
     text::Prose,
     workspace::Completed,
@@ -167,7 +168,7 @@ fn the_next_attempt_waits_for_its_time() {
     let attempt = scene.start(task);
     scene.fail(task, attempt, FailureClass::StreamCut).unwrap();
 
-    let agenda = scene.world.workspace.schedule().agenda(scene.world.now, 7);
+    let agenda = scene.world.workspace.schedule().agenda(scene.world.now, 7, Bulkheads::default());
     assert!(agenda.dispatch.is_empty() && agenda.look_again > Some(scene.world.now));
     let (attempt, agent, instance) = (scene.world.fresh().into(), scene.agent, scene.instance);
     let early = TaskCommand::Dispatch { delegation, attempt, agent, instance, route: Route::default() };

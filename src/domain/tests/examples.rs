@@ -16,6 +16,7 @@ use crate::domain::{
     ids::Subject,
     permission::{Permission, Permissions},
     principal::{Principal, Service},
+    routing::Standing,
     run::{InterruptKind, Usage},
     task::{Priority, QueueReason, Review, Reviewers, Route, TaskStatus, Verdict},
     text::{Label, Prose, Title, Words},
@@ -48,7 +49,17 @@ pub(crate) fn examples() -> Vec<Event> {
     all.extend(webhook().into_iter().map(Event::Webhook));
     all.extend(access().into_iter().map(Event::Workspace));
     all.extend(services().into_iter().map(Event::Workspace));
+    all.extend(standing().into_iter().map(Event::Agent));
     all
+}
+
+fn standing() -> [AgentEvent; 2] {
+    let (instance, kind) = (Uuid::from_u128(6).into(), Uuid::from_u128(2).into());
+    let cause = "it takes work more slowly than it did".into();
+    [
+        AgentEvent::InstanceStanding { instance, standing: Standing::Degraded, cause },
+        AgentEvent::Skill { kind: Some(kind), model: None, worse: true },
+    ]
 }
 
 fn access() -> Vec<WorkspaceEvent> {

@@ -55,7 +55,7 @@ kinds! {
     Agent AgentEvent {
         Registered = "agent:registered", Updated = "agent:updated", Status = "agent:status",
         Availability = "agent:availability", InstanceAdded = "instance:added", InstanceRemoved = "instance:removed",
-        InstanceProbed = "instance:probed",
+        InstanceProbed = "instance:probed", InstanceStanding = "instance:standing", Skill = "agent:skill",
     }
     Session SessionEvent { Bound = "session:bound", Followed = "session:followed" }
     Webhook WebhookEvent {

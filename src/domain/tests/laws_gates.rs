@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use crate::domain::{
     event::{Event, TaskEvent},
     ids::{Subject, TaskId},
+    routing::Bulkheads,
     task::TaskStatus,
     workspace::Gate,
 };
@@ -97,7 +98,7 @@ proptest! {
     #[test]
     fn a_queued_delegation_behind_a_closed_gate_is_not_offered(plan in plans(100)) {
         play(&plan, |world| {
-            for offer in world.workspace.schedule().agenda(world.now, 7).dispatch {
+            for offer in world.workspace.schedule().agenda(world.now, 7, Bulkheads::default()).dispatch {
                 assert!(world.ledger.gates_are_open(offer.task));
                 assert_eq!(world.ledger.delegations[&offer.delegation].phase, Phase::Queued);
             }

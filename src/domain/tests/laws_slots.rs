@@ -9,6 +9,7 @@ use crate::domain::{
     agent::{AgentStatus, Availability},
     event::{AgentEvent, Event, TaskEvent},
     ids::Subject,
+    routing::Bulkheads,
     task::TaskCommand,
 };
 
@@ -42,7 +43,7 @@ proptest! {
     fn whatever_the_agenda_offers_is_accepted_all_of_it(plan in plans(60)) {
         let mut world = play(&plan, |_| {});
         world.pass(60_000);
-        for offer in world.workspace.schedule().agenda(world.now, 7).dispatch {
+        for offer in world.workspace.schedule().agenda(world.now, 7, Bulkheads::default()).dispatch {
             let command = TaskCommand::Dispatch {
                 delegation: offer.delegation,
                 attempt: world.fresh().into(),
@@ -55,7 +56,7 @@ proptest! {
             prop_assert!(done.is_ok(), "{:?}: {offer:?}", done.map(|_| ()));
         }
         // Nothing that could be handed out is left over.
-        prop_assert_eq!(world.workspace.schedule().agenda(world.now, 7).dispatch, vec![]);
+        prop_assert_eq!(world.workspace.schedule().agenda(world.now, 7, Bulkheads::default()).dispatch, vec![]);
     }
 
     #[test]
@@ -106,11 +107,14 @@ fn said(world: &mut World, ask: super::world::Ask) -> usize {
 
 fn expected(staff: &Staff, works: bool) -> AgentStatus {
     let silent = |instance| staff.healthy.get(instance) == Some(&false);
+    let unsound = |instance| silent(instance) || staff.unsound.contains(instance);
     match staff.availability {
         Availability::Retired => AgentStatus::Retired,
         Availability::Draining => AgentStatus::Draining,
         Availability::Paused => AgentStatus::Paused,
         Availability::Active if !staff.slots.is_empty() && staff.slots.keys().all(silent) => AgentStatus::Offline,
+        Availability::Active if !staff.slots.is_empty() && staff.slots.keys().all(unsound) => AgentStatus::Degraded,
+        Availability::Active if !staff.worse.is_empty() => AgentStatus::Degraded,
         Availability::Active if works => AgentStatus::Working,
         Availability::Active => AgentStatus::Idle,
     }

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
-    agent::{AgentStatus, Availability},
+    agent::{AgentStatus, Availability, WorseAt},
     event::{AgentEvent, ConversationEvent, Event, ProjectEvent, TaskEvent, WebhookEvent, WorkspaceEvent},
     ids::*,
     permission::Permissions,
     principal::Principal,
+    routing::Standing,
     task::{Review, TaskStatus, Verdict},
     workspace::{Gate, MemberRole, Role},
 };
@@ -88,6 +89,8 @@ pub(super) struct Staff {
     pub bound: u32,
     pub slots: BTreeMap<InstanceId, u32>,
     pub healthy: BTreeMap<InstanceId, bool>,
+    pub unsound: BTreeSet<InstanceId>,
+    pub worse: BTreeSet<WorseAt>,
 }
 
 /// What happened so far, from the log alone.
@@ -298,8 +301,8 @@ impl Ledger {
     fn fold_agent(&mut self, id: AgentId, event: &AgentEvent) {
         if let AgentEvent::Registered { max_concurrency, .. } = event {
             let (status, availability, bound) = (AgentStatus::Idle, Availability::Active, *max_concurrency);
-            let (slots, healthy) = Default::default();
-            self.agents.insert(id, Staff { status, availability, bound, slots, healthy });
+            let (slots, healthy, unsound, worse) = Default::default();
+            self.agents.insert(id, Staff { status, availability, bound, slots, healthy, unsound, worse });
         }
         let staff = self.agents.get_mut(&id).expect("an agent is registered first");
         match event {
@@ -313,6 +316,19 @@ impl Ledger {
             AgentEvent::InstanceRemoved { instance } => {
                 staff.slots.remove(instance);
                 staff.healthy.remove(instance);
+                staff.unsound.remove(instance);
+            }
+            AgentEvent::InstanceStanding { instance, standing: Standing::Sound, .. } => {
+                staff.unsound.remove(instance);
+            }
+            AgentEvent::InstanceStanding { instance, .. } => {
+                staff.unsound.insert(*instance);
+            }
+            AgentEvent::Skill { kind, model, worse: true } => {
+                staff.worse.insert(WorseAt { kind: *kind, model: model.clone() });
+            }
+            AgentEvent::Skill { kind, model, worse: false } => {
+                staff.worse.remove(&WorseAt { kind: *kind, model: model.clone() });
             }
             AgentEvent::InstanceProbed { instance, healthy, .. } => {
                 staff.healthy.insert(*instance, *healthy);

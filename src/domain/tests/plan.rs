@@ -3,11 +3,12 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::domain::{
-    agent::{AgentCommand, Availability, NewInstance},
+    agent::{AgentCommand, Availability, NewInstance, WorseAt},
     ids::*,
     model::Command,
-    principal::Principal,
+    principal::{Principal, Service},
     project::ProjectCommand,
+    routing::Standing,
     task::{NewTask, Parked, TaskChange, TaskCommand, TaskStatus},
     text::{Prose, Title},
     workspace::{Gate, Role, WorkspaceCommand},
@@ -17,6 +18,8 @@ use super::{
     plan_work as work,
     world::{Ask, World},
 };
+
+const CONDUCTOR: Principal = Principal::Service(Service::Conductor);
 
 /// What a move is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -285,12 +288,25 @@ fn agent(world: &World, pick: &[usize; 3]) -> Option<Ask> {
 /// Probes what the last probe of the same instance said, most of the time.
 fn probe(world: &World, pick: &[usize; 3]) -> Option<Ask> {
     let [a, b, c] = *pick;
+    if c % 3 == 2 {
+        let (id, command) = choose(world.workspace.schedule().news(world.now), a)?;
+        return Some(Ask { subject: Subject::Agent(id), by: CONDUCTOR, command: Command::Agent(command) });
+    }
     let (id, staff) = choose(&world.ledger.agents, a)?;
     let instance = choose(staff.slots.keys().copied(), b)?;
+    // What nothing in the log tells, too.
+    let told = match c % 12 {
+        1 => Some(AgentCommand::Stand { instance, standing: choose(Standing::ALL, b)?, cause: "so".into() }),
+        4 => Some(AgentCommand::Fare { at: WorseAt::default(), worse: b % 2 == 0 }),
+        _ => None,
+    };
+    if let Some(command) = told {
+        return Some(Ask { subject: Subject::Agent(*id), by: CONDUCTOR, command: Command::Agent(command) });
+    }
     let boot = choose([None, Some("one"), Some("two")], c)?.map(String::from);
     let healthy = c % 4 != 0;
     let cause = (!healthy).then(|| "no answer\0".to_owned());
     let command = AgentCommand::Probed { instance, healthy, boot, cause };
-    let by = Principal::Service(crate::domain::principal::Service::Probe);
+    let by = Principal::Service(Service::Probe);
     Some(Ask { subject: Subject::Agent(*id), by, command: Command::Agent(command) })
 }

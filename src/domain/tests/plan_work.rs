@@ -7,6 +7,7 @@ use crate::domain::{
     ids::*,
     model::Command,
     principal::{Principal, Service},
+    routing::Bulkheads,
     run::{InterruptKind, Usage},
     task::{NewDelegation, Report, Review, Reviewers, Route, TaskCommand, Verdict},
     text::{Label, Prose},
@@ -43,7 +44,8 @@ pub(super) fn delegate(world: &World, task: Option<TaskId>, pick: &[usize; 3]) -
 
 /// What the agenda says, as the conductor would.
 pub(super) fn dispatch(world: &World, pick: &[usize; 3]) -> Option<Ask> {
-    let offer = choose(world.workspace.schedule().agenda(world.now, pick[1] as u64).dispatch, pick[0])?;
+    let offer =
+        choose(world.workspace.schedule().agenda(world.now, pick[1] as u64, Bulkheads::default()).dispatch, pick[0])?;
     Some(task_ask(
         offer.task,
         CONDUCTOR,

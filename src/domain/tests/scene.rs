@@ -11,6 +11,7 @@ use crate::domain::{
     principal::{Principal, Service},
     project::ProjectCommand,
     rejection::Rejection,
+    routing::Bulkheads,
     run::InterruptKind,
     task::{NewDelegation, NewTask, Report, Review, Reviewers, TaskCommand, TaskStatus, Verdict},
     text::Prose,
@@ -93,7 +94,7 @@ impl Scene {
     /// Starts what the agenda offers for the task, later than any backoff.
     pub fn start(&mut self, task: TaskId) -> (AttemptId, u64) {
         self.world.pass(60_000);
-        let agenda = self.world.workspace.schedule().agenda(self.world.now, 7);
+        let agenda = self.world.workspace.schedule().agenda(self.world.now, 7, Bulkheads::default());
         let offer = agenda.dispatch.into_iter().find(|offer| offer.task == task).expect("it is offered");
         let attempt = AttemptId(self.world.fresh());
         let (delegation, agent, instance, route) = (offer.delegation, offer.agent, offer.instance, offer.route);
@@ -165,7 +166,7 @@ impl Scene {
     /// Returns the tasks that the agenda offers, later than any backoff.
     pub fn offered(&mut self) -> Vec<TaskId> {
         self.world.pass(60_000);
-        let agenda = self.world.workspace.schedule().agenda(self.world.now, 7);
+        let agenda = self.world.workspace.schedule().agenda(self.world.now, 7, Bulkheads::default());
         agenda.dispatch.into_iter().map(|offer| offer.task).collect()
     }
 }

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     event::TaskEvent,
-    failure::{Blame, FailureClass},
+    failure::Blame,
     ids::*,
-    routing::{Before, Cell, Ended, Learned},
+    routing::{Before, Cell, Ended, Learned, Tried},
     task::{QueueReason, TaskStatus},
 };
 
@@ -60,7 +60,9 @@ impl Lessons {
     }
 
     /// An attempt of a skill begins.
-    pub(super) fn started(&mut self, delegation: DelegationId, cell: Cell, instance: InstanceId, at: DateTime<Utc>) {
+    pub(super) fn started(&mut self, running: &Running, cell: Cell, at: DateTime<Utc>) {
+        let Running { delegation, instance, attempt, .. } = *running;
+        Arc::make_mut(&mut self.learned).started(instance, attempt, at);
         let before = self.trails.remove(&delegation);
         let (rounds, took_ms, spent_usd) = match before {
             Some(trail) if trail.cell == cell => (trail.rounds, trail.took_ms, trail.spent_usd),
@@ -88,20 +90,19 @@ impl Lessons {
             TaskEvent::AttemptSucceeded { .. } => {
                 trail.took_ms += (at - trail.started).num_milliseconds().max(0);
                 trail.spent_usd += trail.cost_usd;
-                Arc::make_mut(&mut self.learned).served(running.instance, at);
+                Arc::make_mut(&mut self.learned).served(running.instance, running.attempt, at);
             }
             TaskEvent::AttemptFailed { class, .. } | TaskEvent::AttemptLost { class, .. } => {
                 trail.failed = class.blame() == Blame::Infrastructure;
-                let cell = trail.cell.clone();
-                self.failed(&cell, running.instance, *class, at);
+                let tried = Tried { instance: running.instance, attempt: running.attempt, since: trail.started };
+                let learned = Arc::make_mut(&mut self.learned);
+                learned.failed(&trail.cell, tried, *class, at);
+                learned.ended(running.instance, running.attempt);
+            }
+            TaskEvent::AttemptCancelled { .. } | TaskEvent::AttemptSuperseded { .. } => {
+                Arc::make_mut(&mut self.learned).ended(running.instance, running.attempt);
             }
             _ => {}
-        }
-    }
-
-    fn failed(&mut self, cell: &Cell, instance: InstanceId, class: FailureClass, at: DateTime<Utc>) {
-        if matches!(class.blame(), Blame::Competence | Blame::Infrastructure) {
-            Arc::make_mut(&mut self.learned).failed(cell, instance, class, at);
         }
     }
 

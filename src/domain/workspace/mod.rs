@@ -6,6 +6,7 @@
 //! as one.
 
 mod access;
+mod agenda;
 mod graph;
 mod hooks;
 mod lessons;
@@ -32,11 +33,12 @@ use super::{
 
 use access::CustomRole;
 pub use access::{AccessCommand, GRANTS_MAX, GRANTS_OF_ONE_MAX, ROLES_MAX};
+pub use agenda::{Agenda, Checkup, Dispatch};
 pub use graph::Gate;
 use graph::Graph;
 pub use members::{MemberRole, NoRole, Role, WorkspaceCommand};
 use route::Work;
-pub use schedule::{Agenda, Dispatch, Runner, Running, Schedule};
+pub use schedule::{Runner, Running, Schedule};
 use services::Account;
 pub use services::{Issued, KEYS_OF_ONE_MAX, SERVICES_MAX, ServiceCommand};
 
@@ -107,7 +109,7 @@ impl Workspace {
     /// # Errors
     /// Refused as a whole; then nothing changed.
     pub fn complete(&mut self, head: u64, at: DateTime<Utc>, proposal: Vec<Fact>) -> Result<Vec<Completed>, Rejection> {
-        let admitted = proposal.into_iter().map(|fact| self.admit(fact)).collect::<Result<Vec<_>, _>>()?;
+        let admitted = proposal.into_iter().map(|fact| self.admit(at, fact)).collect::<Result<Vec<_>, _>>()?;
         let mut complete = Vec::with_capacity(admitted.len());
         for fact in admitted {
             complete.push(self.fold(head + complete.len() as u64 + 1, at, fact));
@@ -144,13 +146,13 @@ impl Workspace {
         self.members.get(&user).copied()
     }
 
-    fn admit(&self, fact: Fact) -> Result<Fact, Rejection> {
+    fn admit(&self, at: DateTime<Utc>, fact: Fact) -> Result<Fact, Rejection> {
         let Fact { subject, mut event } = fact;
         match (&subject, &mut event) {
             (Subject::Project(_), Event::Project(ProjectEvent::Created { key, .. })) => {
                 *key = self.free_key(std::mem::take(key))?;
             }
-            (Subject::Task(id), Event::Task(event)) => self.admit_task(*id, event)?,
+            (Subject::Task(id), Event::Task(event)) => self.admit_task(at, *id, event)?,
             (Subject::Agent(id), Event::Agent(event)) => self.admit_agent(*id, event)?,
             (Subject::Conversation(_), Event::Conversation(event)) => self.admit_conversation(event)?,
             (Subject::Webhook(_), Event::Webhook(event)) => self.schedule.hooks.admit(event)?,
@@ -159,7 +161,7 @@ impl Workspace {
         Ok(Fact { subject, event })
     }
 
-    fn admit_task(&self, id: TaskId, event: &mut TaskEvent) -> Result<(), Rejection> {
+    fn admit_task(&self, at: DateTime<Utc>, id: TaskId, event: &mut TaskEvent) -> Result<(), Rejection> {
         match event {
             TaskEvent::Created { project, number, identifier, status, assignee, depends_on, parent, .. } => {
                 let numbering = self.projects.get(project).ok_or(Rejection::NotFound("project"))?;
@@ -191,7 +193,7 @@ impl Workspace {
                 if !self.graph.is_open(id) {
                     return Err(Rejection::Busy("the task waits for other tasks"));
                 }
-                self.schedule.must_have_slot(*agent, *instance)?;
+                self.schedule.must_have_slot(*agent, *instance, at)?;
             }
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! Who gets a queued delegation, and where: hard filters first, then what was learned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{
     agent::Availability,
     ids::*,
-    routing::{Arm, Cell, Draws, Filter, Filtered, Mode, Place, SEED_MAX, choose},
+    routing::{
+        Arm, Bulkheads, Cell, Class, Draws, Filter, Filtered, Held, Hold, Mode, Place, SEED_MAX, breaker::Phase, choose,
+    },
     task::{Priority, Route},
 };
 
-use super::schedule::{Schedule, Waiting};
+use super::schedule::{Runner, Schedule, Waiting, Worker};
 
 /// What the choice of an agent has to know of the work.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -23,17 +25,28 @@ pub(super) struct Work {
     pub(super) priority: Priority,
 }
 
-/// How many attempts each agent and each instance has.
+/// How many attempts there are, and how many each agent and each instance has.
 #[derive(Default)]
 pub(super) struct Load {
+    all: u32,
+    background: u32,
     agents: BTreeMap<AgentId, u32>,
     instances: BTreeMap<InstanceId, u32>,
+    /// The instances that this very look gives something to.
+    given: BTreeSet<InstanceId>,
 }
 
 impl Load {
-    pub(super) fn add(&mut self, agent: AgentId, instance: InstanceId) {
+    pub(super) fn add(&mut self, agent: AgentId, instance: InstanceId, class: Class) {
+        self.all += 1;
+        self.background += u32::from(class == Class::Background);
         *self.agents.entry(agent).or_default() += 1;
         *self.instances.entry(instance).or_default() += 1;
+    }
+
+    pub(super) fn give(&mut self, agent: AgentId, instance: InstanceId, class: Class) {
+        self.add(agent, instance, class);
+        self.given.insert(instance);
     }
 
     pub(super) fn of_agent(&self, agent: AgentId) -> u32 {
@@ -45,29 +58,39 @@ impl Load {
     }
 }
 
+/// What a look at the schedule rests on, beside the schedule.
+#[derive(Clone, Copy)]
+pub(super) struct Look {
+    pub(super) now: DateTime<Utc>,
+    pub(super) seed: u64,
+    pub(super) bulkheads: Bulkheads,
+}
+
 impl Schedule {
-    /// Chooses among the instances that can take the work now; nothing where there is none.
+    /// Chooses among the instances that can take the work now, or says why there is none.
     pub(super) fn route(
         &self,
         delegation: DelegationId,
         waiting: &Waiting,
         taken: &Load,
-        now: DateTime<Utc>,
-        seed: u64,
-    ) -> Option<(AgentId, InstanceId, Route)> {
-        let (mut arms, filtered) = self.possible(delegation, waiting, taken, now);
+        look: Look,
+    ) -> Result<(AgentId, InstanceId, Route), Held> {
+        let Look { now, seed, .. } = look;
+        let (mut arms, filtered) = self.possible(delegation, waiting, taken, look)?;
         let candidates = arms.iter().map(|arm| arm.places.len()).sum::<usize>();
-        let mode = match (waiting.agent, waiting.work.priority) {
+        let mode = match (waiting.agent, Class::from(waiting.work.priority)) {
             (Some(_), _) => Mode::Pinned,
-            (None, Priority::High | Priority::Urgent) => Mode::Careful,
-            (None, Priority::None | Priority::Low | Priority::Medium) => Mode::Sampled,
+            (None, Class::Interactive) => Mode::Careful,
+            (None, Class::Background) => Mode::Sampled,
         };
         if mode == Mode::Pinned {
             arms = merged(arms);
         }
         // Delegations of one look do not share their draws.
         let seed = Draws::from_seed(seed ^ delegation.0.as_u128() as u64).word() & SEED_MAX;
-        let (chosen, instance, decision) = choose(&arms, mode, waiting.work.kind, seed)?;
+        let Some((chosen, instance, decision)) = choose(&arms, mode, waiting.work.kind, seed) else {
+            return Err(Held::by(filtered.list, filtered.until.filter(|until| *until > now)));
+        };
         let reason = match mode {
             Mode::Pinned => "a person named the agent; of two of its instances the one that costs less",
             Mode::Careful if arms.len() > 1 => "urgent work: the agent that is most surely good at it",
@@ -75,8 +98,8 @@ impl Schedule {
             Mode::Careful | Mode::Sampled => "the only agent with a free instance",
         };
         let candidates = u32::try_from(candidates).unwrap_or(u32::MAX);
-        let decision = Some(Box::new(decision.without(filtered)));
-        Some((arms[chosen].agent, instance, Route { reason: reason.into(), candidates, decision }))
+        let decision = Some(Box::new(decision.without(filtered.list)));
+        Ok((arms[chosen].agent, instance, Route { reason: reason.into(), candidates, decision }))
     }
 
     /// Sorts the agents and their instances into those that could take the work, and those that could not.
@@ -85,51 +108,106 @@ impl Schedule {
         delegation: DelegationId,
         waiting: &Waiting,
         taken: &Load,
-        now: DateTime<Utc>,
-    ) -> (Vec<Arm>, Vec<Filtered>) {
-        let (mut arms, mut filtered): (Vec<Arm>, _) = (vec![], vec![]);
-        let last = self.lessons.last_agent(delegation);
+        look: Look,
+    ) -> Result<(Vec<Arm>, Sieve), Held> {
+        if let Some(until) = waiting.not_before.filter(|time| *time > look.now) {
+            return Err(Held::simply(Hold::BackOff, Some(until)));
+        }
+        if taken.all >= look.bulkheads.workspace {
+            return Err(Held::simply(Hold::WorkspaceFull, None));
+        }
+        let class = Class::from(waiting.work.priority);
+        if class == Class::Background && taken.background >= look.bulkheads.background {
+            return Err(Held::simply(Hold::BackgroundFull, None));
+        }
+        let (mut arms, mut sieve) = (vec![], Sieve::default());
         for (agent, worker) in &self.agents {
-            if waiting.agent.is_some_and(|wanted| wanted != *agent) {
+            let wanted = waiting.agent.map_or(worker.availability != Availability::Retired, |wanted| wanted == *agent);
+            if !wanted {
                 continue;
             }
-            // What still runs on an instance that was removed counts too.
-            let full = taken.of_agent(*agent) >= worker.max_concurrency;
-            if full || worker.availability != Availability::Active {
-                let why = if full { Filter::AgentFull } else { Filter::Unavailable };
-                filtered.push(Filtered { agent: *agent, instance: None, why });
-                continue;
+            match worker.refuses(taken.of_agent(*agent)) {
+                Some(why) => sieve.list.push(Filtered { agent: *agent, instance: None, why }),
+                None => self.offer(&mut arms, &mut sieve, (*agent, worker), (delegation, waiting), taken, look.now),
             }
-            for (instance, runner) in &worker.instances {
-                let in_flight = taken.of_instance(*instance);
-                if !runner.usable() || in_flight >= runner.slots {
-                    let why = if runner.usable() { Filter::InstanceFull } else { Filter::Unhealthy };
-                    filtered.push(Filtered { agent: *agent, instance: Some(*instance), why });
-                    continue;
+        }
+        Ok((arms, sieve))
+    }
+
+    /// Sorts the instances of an agent.
+    fn offer(
+        &self,
+        arms: &mut Vec<Arm>,
+        sieve: &mut Sieve,
+        (agent, worker): (AgentId, &Worker),
+        (delegation, waiting): (DelegationId, &Waiting),
+        taken: &Load,
+        now: DateTime<Utc>,
+    ) {
+        let learned = self.lessons.learned();
+        for (instance, runner) in &worker.instances {
+            let in_flight = taken.of_instance(*instance);
+            let phase = learned.phase(*instance, now);
+            if let Some(why) = runner.refuses(in_flight, phase, taken.given.contains(instance)) {
+                sieve.list.push(Filtered { agent, instance: Some(*instance), why });
+                if let Phase::Open(until) = phase {
+                    sieve.until = Some(sieve.until.map_or(until, |other| other.min(until)));
                 }
-                let place = Place {
-                    instance: *instance,
-                    in_flight,
-                    vitals: self.lessons.learned().vitals(*instance, now),
-                    before: self.lessons.before(delegation, *instance),
-                };
-                match arms.iter_mut().find(|arm| arm.agent == *agent && arm.model == runner.model) {
-                    Some(arm) => arm.places.push(place),
-                    None => {
-                        let cell = Cell { agent: *agent, kind: waiting.work.kind, model: runner.model.clone() };
-                        arms.push(Arm {
-                            posterior: self.lessons.learned().posterior(&cell, now),
-                            worse: self.lessons.learned().is_worse(&cell, now),
-                            same: last == Some(*agent),
-                            agent: *agent,
-                            model: cell.model,
-                            places: vec![place],
-                        });
-                    }
+                continue;
+            }
+            let before = self.lessons.before(delegation, *instance);
+            let place = Place { instance: *instance, in_flight, vitals: learned.vitals(*instance, now), before };
+            match arms.iter_mut().find(|arm| arm.agent == agent && arm.model == runner.model) {
+                Some(arm) => arm.places.push(place),
+                None => {
+                    let cell = Cell { agent, kind: waiting.work.kind, model: runner.model.clone() };
+                    arms.push(Arm {
+                        posterior: learned.posterior(&cell, now),
+                        worse: learned.is_worse(&cell, now),
+                        same: self.lessons.last_agent(delegation) == Some(agent),
+                        agent,
+                        model: cell.model,
+                        places: vec![place],
+                    });
                 }
             }
         }
-        (arms, filtered)
+    }
+}
+
+/// What cannot take the work.
+#[derive(Default)]
+struct Sieve {
+    list: Vec<Filtered>,
+    /// When the first open breaker lets something through again.
+    until: Option<DateTime<Utc>>,
+}
+
+impl Worker {
+    /// Returns why the agent takes nothing more when it has so many attempts.
+    pub(super) fn refuses(&self, has: u32) -> Option<Filter> {
+        match self.availability {
+            Availability::Paused => Some(Filter::Paused),
+            Availability::Draining => Some(Filter::Draining),
+            Availability::Retired => Some(Filter::Retired),
+            // What still runs on an instance that was removed counts too.
+            Availability::Active if has >= self.max_concurrency => Some(Filter::AgentFull),
+            Availability::Active if self.instances.is_empty() => Some(Filter::NoInstance),
+            Availability::Active => None,
+        }
+    }
+}
+
+impl Runner {
+    /// Returns why the instance takes nothing more when it has so many attempts, and perhaps one that tries it.
+    pub(super) fn refuses(&self, has: u32, phase: Phase, tried: bool) -> Option<Filter> {
+        match phase {
+            _ if !self.usable() => Some(Filter::Unhealthy),
+            Phase::Open(_) => Some(Filter::BreakerOpen),
+            Phase::HalfOpen(Some(_)) => Some(Filter::BeingTried),
+            Phase::HalfOpen(None) if tried => Some(Filter::BeingTried),
+            Phase::Closed | Phase::HalfOpen(None) => (has >= self.slots).then_some(Filter::InstanceFull),
+        }
     }
 }
 

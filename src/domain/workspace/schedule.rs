@@ -6,27 +6,28 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    agent::{AgentStatus, Availability, RuntimeKind},
+    agent::{AgentStatus, Availability, RuntimeKind, WorseAt},
     event::{AgentEvent, TaskEvent},
     ids::*,
     rejection::Rejection,
-    routing::Cell,
-    task::Route,
+    routing::{Cell, Class, Standing, breaker::Phase},
     text::Title,
 };
 
 use super::{
     hooks::Hooks,
     lessons::{Lessons, attempt_of},
-    route::{Load, Work},
+    route::Work,
 };
 
 /// Agents, the queue and the running attempts of a workspace.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Schedule {
     pub(super) agents: BTreeMap<AgentId, Worker>,
-    queue: BTreeMap<DelegationId, Waiting>,
-    running: BTreeMap<AttemptId, Running>,
+    pub(super) queue: BTreeMap<DelegationId, Waiting>,
+    pub(super) running: BTreeMap<AttemptId, Running>,
+    /// Those of them that nobody sits and waits for.
+    pub(super) background: BTreeSet<AttemptId>,
     /// The webhooks that want to hear of it all.
     #[serde(default)]
     pub hooks: Hooks,
@@ -42,6 +43,10 @@ pub(super) struct Worker {
     pub(super) availability: Availability,
     status: AgentStatus,
     pub(super) instances: BTreeMap<InstanceId, Runner>,
+    /// How those of its instances stand that are not sound, as everyone was told.
+    pub(super) standings: BTreeMap<InstanceId, Standing>,
+    /// At what it got worse, as everyone was told.
+    pub(super) worse: BTreeSet<WorseAt>,
 }
 
 /// One agent server, as far as work has to be handed to it.
@@ -65,13 +70,13 @@ pub struct Runner {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Waiting {
-    task: TaskId,
+    pub(super) task: TaskId,
     pub(super) agent: Option<AgentId>,
-    not_before: Option<DateTime<Utc>>,
-    since: u64,
+    pub(super) not_before: Option<DateTime<Utc>>,
+    pub(super) since: u64,
     /// A gate of its task closed after it was queued: it keeps its place and is not handed out.
     #[serde(default)]
-    gated: bool,
+    pub(super) gated: bool,
     #[serde(default)]
     pub(super) work: Work,
 }
@@ -93,53 +98,7 @@ pub struct Running {
     pub fence: u64,
 }
 
-/// A delegation that can be handed out now.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Dispatch {
-    /// Of what.
-    pub task: TaskId,
-    /// Which.
-    pub delegation: DelegationId,
-    /// To whom.
-    pub agent: AgentId,
-    /// Where.
-    pub instance: InstanceId,
-    /// Why there.
-    pub route: Route,
-}
-
-/// What has to be done now, and when to look again.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Agenda {
-    /// To hand out now, first come first served.
-    pub dispatch: Vec<Dispatch>,
-    /// When the next waiting delegation may be handed out.
-    pub look_again: Option<DateTime<Utc>>,
-}
-
 impl Schedule {
-    /// Returns what can be handed out at `now`, each with a slot of its own. All that is left to chance comes from the
-    /// seed.
-    pub fn agenda(&self, now: DateTime<Utc>, seed: u64) -> Agenda {
-        let mut agenda = Agenda::default();
-        let mut taken = Load::default();
-        for running in self.running.values() {
-            taken.add(running.agent, running.instance);
-        }
-        let mut waiting: Vec<_> = self.queue.iter().filter(|(_, waiting)| !waiting.gated).collect();
-        waiting.sort_by_key(|(_, waiting)| waiting.since);
-        for (delegation, waiting) in waiting {
-            if let Some(time) = waiting.not_before.filter(|time| *time > now) {
-                agenda.look_again = Some(agenda.look_again.map_or(time, |other| other.min(time)));
-                continue;
-            }
-            let Some((agent, instance, route)) = self.route(*delegation, waiting, &taken, now, seed) else { continue };
-            taken.add(agent, instance);
-            agenda.dispatch.push(Dispatch { task: waiting.task, delegation: *delegation, agent, instance, route });
-        }
-        agenda
-    }
-
     /// Returns the attempts that hold a delegation.
     pub fn running(&self) -> impl Iterator<Item = &Running> {
         self.running.values()
@@ -184,14 +143,20 @@ impl Schedule {
         }
     }
 
-    pub(super) fn must_have_slot(&self, agent: AgentId, instance: InstanceId) -> Result<(), Rejection> {
+    pub(super) fn must_have_slot(
+        &self,
+        agent: AgentId,
+        instance: InstanceId,
+        at: DateTime<Utc>,
+    ) -> Result<(), Rejection> {
         let worker = self.agents.get(&agent).ok_or(Rejection::NotFound("agent"))?;
         let runner = worker.instances.get(&instance).ok_or(Rejection::NotFound("instance"))?;
         let used = self.running.values().filter(|running| running.agent == agent);
         let (all, here) =
             used.fold((0, 0), |(all, here), running| (all + 1, here + u32::from(running.instance == instance)));
+        let tried = matches!(self.lessons.learned().phase(instance, at), Phase::Open(_) | Phase::HalfOpen(Some(_)));
         let open = worker.availability == Availability::Active && all < worker.max_concurrency && here < runner.slots;
-        if open { Ok(()) } else { Err(Rejection::NoSlot) }
+        if open && !tried { Ok(()) } else { Err(Rejection::NoSlot) }
     }
 
     /// Returns the queued delegations that wait for an agent which takes no more work.
@@ -231,11 +196,18 @@ impl Schedule {
     fn status_of(&self, id: AgentId, worker: &Worker) -> (AgentStatus, &'static str) {
         let works = self.running.values().any(|running| running.agent == id);
         let answers = worker.instances.is_empty() || worker.instances.values().any(Runner::usable);
+        let sound =
+            |(instance, runner): (&InstanceId, &Runner)| runner.usable() && !worker.standings.contains_key(instance);
+        let degraded = !worker.instances.is_empty() && !worker.instances.iter().any(sound);
         match worker.availability {
             Availability::Retired => (AgentStatus::Retired, "retired by a person"),
             Availability::Draining => (AgentStatus::Draining, "drained by a person"),
             Availability::Paused => (AgentStatus::Paused, "paused by a person"),
             Availability::Active if !answers => (AgentStatus::Offline, "no instance answers"),
+            Availability::Active if degraded => {
+                (AgentStatus::Degraded, "every instance that answers got slower or fails")
+            }
+            Availability::Active if !worker.worse.is_empty() => (AgentStatus::Degraded, "its work got worse"),
             Availability::Active if works => (AgentStatus::Working, "an attempt runs"),
             Availability::Active => (AgentStatus::Idle, "no attempt runs"),
         }
@@ -280,7 +252,6 @@ impl Schedule {
                 self.queue.remove(delegation);
                 let model = self.runner(*agent, *instance).and_then(|runner| runner.model.clone());
                 let cell = Cell { agent: *agent, kind: work.kind, model };
-                self.lessons.started(*delegation, cell, *instance, at);
                 let running = Running {
                     attempt: *attempt,
                     task,
@@ -289,6 +260,10 @@ impl Schedule {
                     instance: *instance,
                     fence: *fence,
                 };
+                self.lessons.started(&running, cell, at);
+                if Class::from(work.priority) == Class::Background {
+                    self.background.insert(*attempt);
+                }
                 self.running.insert(*attempt, running);
             }
             TaskEvent::AttemptSucceeded { attempt }
@@ -297,6 +272,7 @@ impl Schedule {
             | TaskEvent::AttemptCancelled { attempt, .. }
             | TaskEvent::AttemptSuperseded { attempt } => {
                 self.running.remove(attempt);
+                self.background.remove(attempt);
             }
             _ => {}
         }
@@ -311,6 +287,8 @@ impl Schedule {
                 availability: Availability::Active,
                 status: AgentStatus::Idle,
                 instances: BTreeMap::new(),
+                standings: BTreeMap::new(),
+                worse: BTreeSet::new(),
             };
             self.agents.insert(id, worker);
             return;
@@ -340,7 +318,20 @@ impl Schedule {
             }
             AgentEvent::InstanceRemoved { instance } => {
                 worker.instances.remove(instance);
+                worker.standings.remove(instance);
                 self.lessons.forget(*instance);
+            }
+            AgentEvent::InstanceStanding { instance, standing: Standing::Sound, .. } => {
+                worker.standings.remove(instance);
+            }
+            AgentEvent::InstanceStanding { instance, standing, .. } => {
+                worker.standings.insert(*instance, *standing);
+            }
+            AgentEvent::Skill { kind, model, worse: true } => {
+                worker.worse.insert(WorseAt { kind: *kind, model: model.clone() });
+            }
+            AgentEvent::Skill { kind, model, worse: false } => {
+                worker.worse.remove(&WorseAt { kind: *kind, model: model.clone() });
             }
             AgentEvent::InstanceProbed { instance, healthy, .. } => {
                 if let Some(runner) = worker.instances.get_mut(instance) {

@@ -43,6 +43,7 @@ pub(super) fn agent(changes: &mut Changes, recorded: &Recorded, event: &AgentEve
             &INSTANCES,
             json!({
                 "id": instance, "agent_id": id, "url": url, "model": model, "slots": slots, "turns_max": turns_max,
+                "standing": "sound",
             }),
         ),
         AgentEvent::InstanceRemoved { instance } => changes.delete(&INSTANCES, json!({"id": instance})),
@@ -53,5 +54,10 @@ pub(super) fn agent(changes: &mut Changes, recorded: &Recorded, event: &AgentEve
             }
             changes.update(&INSTANCES, row);
         }
+        AgentEvent::InstanceStanding { instance, standing, cause } => {
+            changes.update(&INSTANCES, json!({"id": instance, "standing": standing, "standing_cause": cause}));
+        }
+        // The status says it, and a route says it of each candidate.
+        AgentEvent::Skill { .. } => {}
     }
 }

@@ -52,7 +52,7 @@ tables! {
     AGENTS = "agents" ("id") ["workspace_id", "name", "runtime", "status", "availability", "skills",
         "max_concurrency", "registered_by", "version", "created_at", "updated_at"] of "workspace_id";
     INSTANCES = "agent_instances" ("id") ["workspace_id", "agent_id", "url", "model", "slots", "turns_max",
-        "healthy", "boot", "cause", "probed_at"] of "workspace_id";
+        "healthy", "boot", "cause", "probed_at", "standing", "standing_cause"] of "workspace_id";
     ASSIGNMENTS = "agent_assignments" ("id") ["workspace_id", "task_id", "agent_id", "status", "reason",
         "instructions", "delegator", "review", "round", "queued_offset", "attempt_id", "output", "evidence", "version",
         "created_at", "updated_at", "ended_at"] of "workspace_id";

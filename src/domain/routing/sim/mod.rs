@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Arm, Cell, Draws, Ended, Learned, Mode, Place, choose};
+use super::{Arm, Cell, Draws, Ended, Learned, Mode, Place, Tried, choose};
 use crate::domain::failure::FailureClass;
 
 pub use report::{Detection, Interval, Report, Setting, run};
@@ -84,14 +84,15 @@ pub fn regret(policy: Policy, seed: u64, days: u32) -> f64 {
 fn teach(learned: &mut Learned, mut due: Vec<Pending>) {
     due.sort_by_key(|result| result.due);
     for Pending { due, agent, kind, ended } in due {
-        let (cell, place) = (cell(agent, kind), id(agent).into());
+        let (cell, instance, attempt) = (cell(agent, kind), id(agent).into(), id(agent).into());
+        let tried = Tried { instance, attempt, since: due };
         match ended {
-            Some(Ended::Failed) => learned.failed(&cell, place, FailureClass::EvidenceMissing, due),
+            Some(Ended::Failed) => learned.failed(&cell, tried, FailureClass::EvidenceMissing, due),
             Some(ended) => {
-                learned.served(place, due);
+                learned.served(instance, attempt, due);
                 learned.judged(&cell, ended, 0.0, TimeDelta::zero(), due);
             }
-            None => learned.failed(&cell, place, FailureClass::InstanceLost, due),
+            None => learned.failed(&cell, tried, FailureClass::InstanceLost, due),
         }
     }
 }

@@ -1,0 +1,142 @@
+//! What has to be done next with the queue, what each delegation in it waits for, and what has to be told of agents.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::{
+    agent::{AgentCommand, Availability, WorseAt},
+    ids::*,
+    routing::{Bulkheads, Class, Held, Hold, Standing, Vitals, breaker::Phase},
+    task::Route,
+};
+
+use super::{
+    route::{Load, Look},
+    schedule::Schedule,
+};
+
+/// A delegation that can be handed out now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dispatch {
+    /// Of what.
+    pub task: TaskId,
+    /// Which.
+    pub delegation: DelegationId,
+    /// To whom.
+    pub agent: AgentId,
+    /// Where.
+    pub instance: InstanceId,
+    /// Why there.
+    pub route: Route,
+}
+
+/// What has to be done now, and when to look again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Agenda {
+    /// To hand out now, first come first served.
+    pub dispatch: Vec<Dispatch>,
+    /// How many wait, and for what.
+    pub waiting: BTreeMap<Hold, u32>,
+    /// When the next waiting delegation may be handed out.
+    pub look_again: Option<DateTime<Utc>>,
+}
+
+/// How an instance does, as far as the schedule knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Checkup {
+    /// What its breaker lets through.
+    pub phase: Phase,
+    /// What work on it was like.
+    pub vitals: Vitals,
+    /// Attempts that it has.
+    pub in_flight: u32,
+}
+
+impl Schedule {
+    /// Returns what can be handed out at `now`, each with a slot of its own. All that is left to chance comes from the
+    /// seed.
+    pub fn agenda(&self, now: DateTime<Utc>, seed: u64, bulkheads: Bulkheads) -> Agenda {
+        let (mut agenda, mut taken, look) = (Agenda::default(), self.load(), Look { now, seed, bulkheads });
+        let mut waiting: Vec<_> = self.queue.iter().collect();
+        waiting.sort_by_key(|(_, waiting)| waiting.since);
+        for (delegation, waiting) in waiting {
+            let routed = match waiting.gated {
+                true => Err(Held::simply(Hold::Gated, None)),
+                false => self.route(*delegation, waiting, &taken, look),
+            };
+            match routed {
+                Ok((agent, instance, route)) => {
+                    taken.give(agent, instance, waiting.work.priority.into());
+                    let (task, delegation) = (waiting.task, *delegation);
+                    agenda.dispatch.push(Dispatch { task, delegation, agent, instance, route });
+                }
+                Err(Held { why, until, .. }) => {
+                    *agenda.waiting.entry(why).or_default() += 1;
+                    agenda.look_again = [agenda.look_again, until].into_iter().flatten().min();
+                }
+            }
+        }
+        agenda
+    }
+
+    fn load(&self) -> Load {
+        let mut load = Load::default();
+        for running in self.running.values() {
+            let background = self.background.contains(&running.attempt);
+            let class = if background { Class::Background } else { Class::Interactive };
+            load.add(running.agent, running.instance, class);
+        }
+        load
+    }
+
+    /// Returns why a queued delegation waits; nothing for one that is not queued.
+    pub fn held(&self, delegation: DelegationId, now: DateTime<Utc>, bulkheads: Bulkheads) -> Option<Held> {
+        let waiting = self.queue.get(&delegation)?;
+        if waiting.gated {
+            return Some(Held::simply(Hold::Gated, None));
+        }
+        let routed = self.route(delegation, waiting, &self.load(), Look { now, seed: 0, bulkheads });
+        Some(routed.err().unwrap_or_else(|| Held::simply(Hold::Next, None)))
+    }
+
+    /// Returns how an instance stands.
+    pub fn standing(&self, instance: InstanceId, now: DateTime<Utc>) -> Standing {
+        self.lessons.learned().standing(instance, now).0
+    }
+
+    /// Returns how an instance does.
+    pub fn checkup(&self, instance: InstanceId, now: DateTime<Utc>) -> Checkup {
+        let learned = self.lessons.learned();
+        Checkup {
+            phase: learned.phase(instance, now),
+            vitals: learned.vitals(instance, now),
+            in_flight: self.load().of_instance(instance),
+        }
+    }
+
+    /// Returns what everyone has to be told of agents and instances that got worse, or well again.
+    pub fn news(&self, now: DateTime<Utc>) -> Vec<(AgentId, AgentCommand)> {
+        let learned = self.lessons.learned();
+        let mut worse = BTreeMap::<AgentId, BTreeSet<WorseAt>>::new();
+        for cell in learned.worse(now) {
+            let at = WorseAt { kind: cell.kind, model: cell.model.clone() };
+            worse.entry(cell.agent).or_default().insert(at);
+        }
+        let mut news = vec![];
+        for (id, worker) in self.agents.iter().filter(|(_, worker)| worker.availability != Availability::Retired) {
+            for instance in worker.instances.keys() {
+                let told = worker.standings.get(instance).copied().unwrap_or_default();
+                let (standing, cause) = learned.standing(*instance, now);
+                if standing != told {
+                    let cause = cause.to_owned();
+                    news.push((*id, AgentCommand::Stand { instance: *instance, standing, cause }));
+                }
+            }
+            let worse = worse.remove(id).unwrap_or_default();
+            let changed = worse.symmetric_difference(&worker.worse);
+            news.extend(changed.map(|at| (*id, AgentCommand::Fare { at: at.clone(), worse: worse.contains(at) })));
+        }
+        news
+    }
+}
