@@ -46,6 +46,7 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     ("link_webhook_requests_total", "counter", "Requests to endpoints of webhooks, by outcome"),
     ("link_webhook_request_seconds", "histogram", "Time of a request to an endpoint of a webhook"),
     ("link_clients_connected", "gauge", "Open sockets of clients"),
+    ("link_relays_fallen_total", "counter", "Relays that failed and were started anew"),
     ("link_clients_too_slow_total", "counter", "Clients that were cut because they did not read"),
 ];
 

@@ -1,23 +1,35 @@
-//! The feed: committed batches and signals, to every client actor of this node that listens to the workspace.
-//!
-//! Each event is written at most once in each encoding and shared; a slow listener costs the publisher nothing but a
-//! message.
+//! The feed: committed batches, signals and running texts, to the relay of the workspace, which hands them on to all who
+//! listen. Whoever publishes leaves a message and never waits.
 
-use std::sync::Arc;
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use dashmap::DashMap;
-use ractor::ActorRef;
+use ractor::ActorId;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use crate::domain::{
     event::Recorded,
-    ids::{EventId, Subject, WorkspaceId},
+    ids::{AttemptId, EventId, Subject, WorkspaceId},
     principal::Principal,
 };
 
-use super::{client::ClientMessage, encoding::Encoded};
+use super::{
+    encoding::Encoded,
+    knowledge::Knowledge,
+    member::Member,
+    room::{self, Item, Room},
+    texts::Texts,
+};
+
+/// How long it is waited for a relay to let a client go.
+const LEAVING: Duration = Duration::from_secs(5);
 
 /// One committed event of a workspace, and its frame.
 #[derive(Debug)]
@@ -26,13 +38,37 @@ pub struct Committed {
     pub recorded: Recorded,
     /// The bytes of its frame, for whoever sends it.
     pub encoded: Encoded,
+    weight: OnceLock<usize>,
     workspace: WorkspaceId,
+}
+
+/// Counts what is written to it.
+struct Scale(usize);
+
+impl io::Write for Scale {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Committed {
     /// Wraps an event of a workspace.
     pub fn new(workspace: WorkspaceId, recorded: Recorded) -> Self {
-        Self { recorded, encoded: Encoded::default(), workspace }
+        Self { recorded, encoded: Encoded::default(), weight: OnceLock::new(), workspace }
+    }
+
+    /// Returns about how many bytes it takes.
+    pub(super) fn weight(&self) -> usize {
+        *self.weight.get_or_init(|| {
+            let mut scale = Scale(0);
+            let _ = serde_json::to_writer(&mut scale, self);
+            scale.0
+        })
     }
 
     /// Tells whether a topic filter lets the event through.
@@ -99,7 +135,7 @@ impl<'a> Shown<'a> {
 }
 
 /// Which events of a workspace a subscription wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Topics {
     /// All of them.
     All,
@@ -158,63 +194,124 @@ pub struct Signal {
 }
 
 impl Signal {
+    /// Makes one for everyone who may see its topic.
+    pub fn new(workspace: WorkspaceId, topic: Subject, kind: &'static str, data: Value) -> Self {
+        Self { workspace, topic, refs: vec![], kind, data, audience: None, encoded: Encoded::default() }
+    }
+
     /// Tells whether a principal may see it, and a topic filter lets it through.
     pub fn concerns(&self, who: Principal, topics: &Topics) -> bool {
         topics.let_through(&self.topic) && self.audience.as_ref().is_none_or(|audience| audience.contains(&who))
     }
 }
 
-/// Who listens, by workspace. Cheap to share.
+/// Who listens to what. Cheap to share.
 #[derive(Default)]
 pub struct Feed {
-    listeners: DashMap<WorkspaceId, Vec<ActorRef<ClientMessage>>>,
+    rooms: DashMap<WorkspaceId, Arc<Room>>,
+    /// What is known without asking the database.
+    pub known: Knowledge,
+    texts: Arc<Texts>,
+}
+
+/// No relay outlives the feed.
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.rooms.iter().for_each(|room| room.close());
+    }
 }
 
 impl Feed {
-    /// Lets a client hear everything that is committed from now on.
-    pub fn listen(&self, workspace: WorkspaceId, client: ActorRef<ClientMessage>) {
-        let mut listeners = self.listeners.entry(workspace).or_default();
-        if !listeners.iter().any(|known| known.get_id() == client.get_id()) {
-            listeners.push(client);
-        }
+    /// Lets a client hear everything that is published from now on.
+    pub(super) fn join(&self, workspace: WorkspaceId, member: Member, known: u64) {
+        self.post(workspace, Item::Join(Box::new(member), known));
+    }
+
+    /// Makes sure that everything that is published from now on is relayed.
+    pub(super) fn listen(&self, workspace: WorkspaceId) {
+        let fresh = || room::open(workspace, self.texts.clone());
+        self.rooms.entry(workspace).or_insert_with(fresh).touch();
     }
 
     /// Lets a client hear nothing more.
-    pub fn leave(&self, workspace: WorkspaceId, client: &ActorRef<ClientMessage>) {
-        if let Some(mut listeners) = self.listeners.get_mut(&workspace) {
-            listeners.retain(|known| known.get_id() != client.get_id());
+    pub(super) fn leave(&self, workspace: WorkspaceId, client: ActorId) {
+        if let Some(room) = self.rooms.get(&workspace) {
+            let _ = room.post(Item::Leave(client, None));
         }
-        self.listeners.remove_if(&workspace, |_, listeners| listeners.is_empty());
+    }
+
+    /// The same; returns when nothing more comes.
+    pub(super) async fn left(&self, workspace: WorkspaceId, client: ActorId) {
+        let (done, left) = oneshot::channel();
+        let posted = self.rooms.get(&workspace).is_some_and(|room| room.post(Item::Leave(client, Some(done))).is_ok());
+        if posted {
+            let _ = tokio::time::timeout(LEAVING, left).await;
+        }
     }
 
     /// Hands a committed batch to everyone who listens.
     pub fn publish(&self, batch: &Arc<Batch>) {
-        let Some(listeners) = self.listeners.get(&batch.workspace) else { return };
-        for client in listeners.iter() {
-            // A client that is gone leaves by itself.
-            let _ = client.cast(ClientMessage::Committed(batch.clone()));
+        if let Some(room) = self.rooms.get(&batch.workspace) {
+            let _ = room.post(Item::Batch(batch.clone()));
         }
     }
 
-    /// Tells everyone who listens how long the log is: whoever knows less reads on.
-    pub fn head(&self, workspace: WorkspaceId, offset: u64) {
-        let Some(listeners) = self.listeners.get(&workspace) else { return };
-        for client in listeners.iter() {
-            let _ = client.cast(ClientMessage::Head(workspace, offset));
+    /// Tells everyone who listens how long the log is: whoever knows less reads on. The writer has just read it.
+    pub(super) fn opened(&self, workspace: WorkspaceId, head: u64) {
+        self.known.opened(workspace, head);
+        if let Some(room) = self.rooms.get(&workspace) {
+            let _ = room.post(Item::Head(head));
         }
     }
 
     /// Hands a signal to everyone who listens.
     pub fn signal(&self, workspace: WorkspaceId, topic: Subject, kind: &'static str, data: Value) {
-        self.send(Signal { workspace, topic, refs: vec![], kind, data, audience: None, encoded: Encoded::default() });
+        self.send(Signal::new(workspace, topic, kind, data));
     }
 
     /// Hands a signal to those who listen and may see it.
     pub fn send(&self, signal: Signal) {
-        let Some(listeners) = self.listeners.get(&signal.workspace) else { return };
-        let signal = Arc::new(signal);
-        for client in listeners.iter() {
-            let _ = client.cast(ClientMessage::Signalled(signal.clone()));
+        if let Some(room) = self.rooms.get(&signal.workspace) {
+            let _ = room.post(Item::Signal(Arc::new(signal)));
+        }
+    }
+
+    /// Hands a signal to one of those who listen.
+    pub(super) fn send_to(&self, client: ActorId, signal: Signal) {
+        if let Some(room) = self.rooms.get(&signal.workspace) {
+            let _ = room.post(Item::To(client, Arc::new(signal)));
+        }
+    }
+
+    /// Adds to a running text.
+    pub(super) fn write(&self, workspace: WorkspaceId, topic: Subject, attempt: AttemptId, added: &str) {
+        if self.texts.add(workspace, topic, attempt, added)
+            && let Some(room) = self.rooms.get(&workspace)
+        {
+            let _ = room.post(Item::Text(topic));
+        }
+    }
+
+    /// Ends a running text: whoever heard all of it hears the rest, now.
+    pub(super) fn written(&self, workspace: WorkspaceId, topic: Subject, attempt: AttemptId) {
+        self.texts.end(workspace, topic, attempt).into_iter().for_each(|rest| self.send(rest));
+    }
+
+    /// Ends the relays that nobody has listened to for a while.
+    pub(super) fn sweep(&self) {
+        self.rooms.retain(|_, room| !room.end_if_idle());
+    }
+
+    fn post(&self, workspace: WorkspaceId, mut item: Item) {
+        loop {
+            let fresh = || room::open(workspace, self.texts.clone());
+            let room = self.rooms.entry(workspace).or_insert_with(fresh).clone();
+            match room.post(item) {
+                Ok(()) => return,
+                // It was swept away in this moment.
+                Err(back) => item = back,
+            }
+            self.rooms.remove_if(&workspace, |_, known| Arc::ptr_eq(known, &room));
         }
     }
 }

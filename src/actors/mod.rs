@@ -9,6 +9,7 @@
 //!               ├─ probes      one actor per instance: asks whether it lives
 //!               └─ couriers    one actor per webhook: sends events to endpoints outside
 //! presence                     tells who comes and goes
+//! relays                       one per workspace that somebody listens to: writes what happens to all of them
 //! clients                      one actor per socket
 //! ```
 
@@ -17,17 +18,26 @@ mod conductor;
 pub mod context;
 pub mod directory;
 mod driving;
+mod ear;
 pub mod encoding;
 mod entity;
 pub mod feed;
+pub mod knowledge;
+mod member;
+pub mod outlet;
 pub mod presence;
 mod probe;
 mod reconcile;
+mod relay;
+mod replay;
 pub mod request;
+mod ring;
+mod room;
 mod run;
 mod subscription;
 pub mod supervision;
 mod supervisor;
+mod texts;
 pub mod webhooks;
 mod workspace;
 mod writer;

@@ -8,15 +8,16 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use dashmap::DashMap;
-use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, ActorStatus};
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorStatus};
 use ractor_cluster::RactorMessage;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::{
     domain::{
+        agent::AgentStatus,
         event::{AgentEvent, Event, Recorded},
-        ids::{Subject, WorkspaceId},
+        ids::{Subject, UserId, WorkspaceId},
         presence::Presence as Status,
         principal::Principal,
     },
@@ -25,7 +26,6 @@ use crate::{
 
 use super::{
     context::Context,
-    encoding::Encoded,
     feed::{Signal, Topics},
 };
 
@@ -152,11 +152,11 @@ impl Presence {
         (person.seen(who), person.is_news(now))
     }
 
-    /// Returns how everyone is of whom this node knows.
-    fn room(&self, workspace: WorkspaceId, now: DateTime<Utc>) -> Vec<Seen> {
-        let Some(mut room) = self.rooms.get_mut(&workspace) else { return vec![] };
+    /// Shows how everyone is of whom this node knows; nobody changes while it is looked at.
+    fn room<T>(&self, workspace: WorkspaceId, now: DateTime<Utc>, look: impl FnOnce(Vec<Seen>) -> T) -> T {
+        let Some(mut room) = self.rooms.get_mut(&workspace) else { return look(vec![]) };
         room.values_mut().for_each(|person| person.merge(now));
-        room.iter().map(|(who, person)| person.seen(*who)).collect()
+        look(room.iter().map(|(who, person)| person.seen(*who)).collect())
     }
 
     /// Returns what nobody was told yet, and forgets who left long ago.
@@ -199,39 +199,65 @@ pub(super) fn tell_agent(context: &Context, workspace: WorkspaceId, event: &Reco
     }
 }
 
-/// Returns the whole state for someone who begins to listen; nothing where nobody is here or nobody asked for it.
-pub(super) async fn state(context: &Context, workspace: WorkspaceId, topics: &Topics) -> Option<Arc<Signal>> {
+/// Tells one client who is here, as it begins to listen; nothing where nobody is, or where it did not ask for it.
+pub(super) async fn greet(context: &Context, workspace: WorkspaceId, topics: &Topics, client: ActorId) {
     let topic = Subject::Workspace(workspace);
     if !topics.let_through(&topic) {
-        return None;
+        return;
     }
-    let mut here = everyone(context, workspace).await.ok()?;
-    here.retain(|seen| seen.status != Status::Offline);
-    let data = json!({"state": here});
-    let encoded = Encoded::default();
-    let signal = Signal { workspace, topic, refs: vec![], kind: SIGNAL, data, audience: None, encoded };
-    (!here.is_empty()).then(|| Arc::new(signal))
+    // Members are asked for only where somebody is here who may have left meanwhile.
+    let somebody = context.presence.rooms.get(&workspace).is_some_and(|room| !room.is_empty());
+    let tenant = context.tenant(workspace);
+    let members = if somebody { attendance::members(&tenant).await } else { Ok(vec![]) };
+    let (Ok(members), Ok(agents)) = (members, working(context, workspace).await) else { return };
+    context.presence.room(workspace, context.clock.now(), |room| {
+        let mut here = together(members, agents.iter().cloned(), room);
+        here.retain(|seen| seen.status != Status::Offline);
+        if !here.is_empty() {
+            // What changes from here on is told after this.
+            let signal = Signal::new(workspace, topic, SIGNAL, json!({"state": here}));
+            context.feed.send_to(client, signal);
+        }
+    });
 }
 
 /// Returns how everyone in a workspace is: members, and agents by what they do.
 pub async fn everyone(context: &Context, workspace: WorkspaceId) -> Result<Vec<Seen>, sqlx::Error> {
-    let tenant = context.tenant(workspace);
-    let members = attendance::members(&tenant).await?;
-    let agents = attendance::agents(&tenant).await?;
-    let room = context.presence.room(workspace, context.clock.now());
+    let members = attendance::members(&context.tenant(workspace)).await?;
+    let agents = agents(context, workspace).await?;
+    let now = context.clock.now();
+    Ok(context.presence.room(workspace, now, |room| together(members, agents.into_iter(), room)))
+}
+
+/// Returns how the agents are; asked anew only after something happened to one of them.
+async fn working(context: &Context, workspace: WorkspaceId) -> Result<Arc<Vec<Seen>>, sqlx::Error> {
+    if let Some(known) = context.feed.known.agents(workspace) {
+        return Ok(known);
+    }
+    let changes = context.feed.known.changes_of_agents(workspace);
+    let agents = Arc::new(agents(context, workspace).await?);
+    context.feed.known.remember_agents(workspace, &agents, changes);
+    Ok(agents)
+}
+
+async fn agents(context: &Context, workspace: WorkspaceId) -> Result<Vec<Seen>, sqlx::Error> {
+    let agents = attendance::agents(&context.tenant(workspace)).await?.into_iter();
+    let seen = |(id, status, since): (_, AgentStatus, _)| Seen {
+        who: Principal::Agent(id),
+        status: status.into(),
+        text: None,
+        since: Some(since),
+    };
+    Ok(agents.map(seen).collect())
+}
+
+fn together(members: Vec<UserId>, agents: impl Iterator<Item = Seen>, room: Vec<Seen>) -> Vec<Seen> {
     let mut known: HashMap<Principal, Seen> = room.into_iter().map(|seen| (seen.who, seen)).collect();
     let people = members.into_iter().map(Principal::User).map(|who| {
         let away = Seen { who, status: Status::Offline, text: None, since: None };
         known.remove(&who).unwrap_or(away)
     });
-    let people: Vec<Seen> = people.collect();
-    let agents = agents.into_iter().map(|(id, status, since)| Seen {
-        who: Principal::Agent(id),
-        status: status.into(),
-        text: None,
-        since: Some(since),
-    });
-    Ok(people.into_iter().chain(agents).collect())
+    people.chain(agents).collect()
 }
 
 /// What the keeper is told.
@@ -264,6 +290,7 @@ impl Actor for Keeper {
         KeeperMessage::Tell: KeeperMessage,
         context: &mut Arc<Context>,
     ) -> Result<(), ActorProcessingErr> {
+        context.feed.sweep();
         for (workspace, seen) in context.presence.news(context.clock.now()) {
             context.feed.signal(workspace, Subject::Workspace(workspace), SIGNAL, json!(seen));
         }
@@ -274,7 +301,6 @@ impl Actor for Keeper {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::UserId;
     use uuid::Uuid;
 
     const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;

@@ -2,11 +2,15 @@
 //! decided. It may be killed at any await: the next one finds the run again by its bookmark, and reports that were
 //! committed before are recognised by their keys.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use ractor_cluster::RactorMessage;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -35,8 +39,8 @@ use super::{
 
 /// How long a stopped agent may take; then the attempt ends without it.
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
-/// Progress that comes faster than this is dropped, unless the phase changed.
-const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+/// So often within a second progress is told; of what comes meanwhile, the newest is held back until it may be.
+const PROGRESS_PER_SECOND: usize = 10;
 
 /// What a run is told.
 #[derive(RactorMessage)]
@@ -52,6 +56,8 @@ pub(super) enum RunMessage {
     LookAgain(RpcReplyPort<()>),
     /// Something was decided about the task.
     Decided(Arc<Committed>),
+    /// The progress that was held back is due.
+    Progress,
     /// The agent did not stop in time.
     GraceOver,
 }
@@ -74,8 +80,8 @@ pub(super) struct RunState {
     driver: Option<AbortOnDropHandle<()>>,
     questions: HashMap<InterruptId, String>,
     stopping: Stopping,
-    last_progress: Option<(Instant, String)>,
-    output_length: usize,
+    /// When progress was told lately, and what is held back since.
+    progress: (VecDeque<Instant>, Option<(Option<String>, Report)>),
     /// Who waits for this actor's end.
     waiting: Vec<RpcReplyPort<()>>,
 }
@@ -117,8 +123,7 @@ impl Actor for Run {
             driver: None,
             questions: HashMap::new(),
             stopping: Stopping::No,
-            last_progress: None,
-            output_length: 0,
+            progress: (VecDeque::new(), None),
             waiting: vec![],
         })
     }
@@ -132,7 +137,7 @@ impl Actor for Run {
         let standing = match message {
             RunMessage::Start => state.start(&myself).await?,
             RunMessage::Reported(report, done) => {
-                let standing = state.reported(report).await?;
+                let standing = state.reported(&myself, report).await?;
                 if !done.is_closed() {
                     let _ = done.send(());
                 }
@@ -141,12 +146,20 @@ impl Actor for Run {
             RunMessage::Ended(result) => state.ended(result).await?,
             RunMessage::LookAgain(reply) => state.look_again(&myself, reply).await?,
             RunMessage::Decided(event) => state.decided(&myself, &event).await?,
+            RunMessage::Progress => state.tell_progress().await?,
             RunMessage::GraceOver => state.ended(Ok(Outcome::Cancelled)).await?,
         };
         if standing == Standing::Over {
             myself.stop(None);
         }
         Ok(())
+    }
+}
+
+/// However it ends, nothing is being written any more.
+impl Drop for RunState {
+    fn drop(&mut self) {
+        self.end_text();
     }
 }
 
@@ -190,7 +203,7 @@ impl RunState {
         if self.stopping != Stopping::No {
             return Ok(Standing::Holds);
         }
-        self.output_length = 0;
+        self.end_text();
         self.start(myself).await
     }
 
@@ -215,17 +228,19 @@ impl RunState {
         Ok(Standing::Holds)
     }
 
-    async fn reported(&mut self, report: agents::Report) -> Result<Standing, ActorProcessingErr> {
+    async fn reported(
+        &mut self,
+        myself: &ActorRef<RunMessage>,
+        report: agents::Report,
+    ) -> Result<Standing, ActorProcessingErr> {
         if self.stopping == Stopping::Superseded {
             return Ok(Standing::Holds);
         }
         let id = report.id;
         match report.activity {
             Activity::Delta { text } => {
-                self.output_length += text.chars().count();
-                let data = json!({"attempt": self.running.attempt, "delta": text, "length": self.output_length});
                 let topic = Subject::Task(self.running.task);
-                self.handle.context.feed.signal(self.handle.id, topic, "task:output", data);
+                self.handle.context.feed.write(self.handle.id, topic, self.running.attempt, &text);
                 Ok(Standing::Holds)
             }
             Activity::Accepted { remote } => {
@@ -234,12 +249,16 @@ impl RunState {
             }
             Activity::Cursor(cursor) => self.remember(SessionCommand::Follow(scrubbed(cursor))).await,
             Activity::Progress { percent, phase, message } => {
-                let soon = self.last_progress.as_ref();
-                if soon.is_some_and(|(time, last)| *last == phase && time.elapsed() < PROGRESS_EVERY) {
-                    return Ok(Standing::Holds);
+                let held = self.progress.1.replace((id, Report::Progress { percent, phase, message }));
+                let tenth = self.progress.0.front().filter(|_| self.progress.0.len() >= PROGRESS_PER_SECOND);
+                let rest = tenth.map_or(Duration::ZERO, |told| Duration::from_secs(1).saturating_sub(told.elapsed()));
+                if rest.is_zero() {
+                    return self.tell_progress().await;
                 }
-                self.last_progress = Some((Instant::now(), phase.clone()));
-                self.commit(id, Report::Progress { percent, phase, message }).await
+                if held.is_none() {
+                    myself.send_after(rest, || RunMessage::Progress);
+                }
+                Ok(Standing::Holds)
             }
             Activity::Tool { tool, ok, summary } => self.commit(id, Report::Tool { tool, ok, summary }).await,
             Activity::Artifact(produced) => {
@@ -294,6 +313,8 @@ impl RunState {
         if self.stopping == Stopping::Superseded {
             return Ok(Standing::Over);
         }
+        self.end_text();
+        self.tell_progress().await?;
         let report = match result {
             Ok(Outcome::Submitted { text, .. }) => {
                 let artifact = self.handle.context.clock.id();
@@ -304,6 +325,19 @@ impl RunState {
         };
         self.commit(Some("ended".into()), report).await?;
         Ok(Standing::Over)
+    }
+
+    /// Tells the newest progress, if it was not told yet.
+    async fn tell_progress(&mut self) -> Result<Standing, ActorProcessingErr> {
+        let Some((id, progress)) = self.progress.1.take() else { return Ok(Standing::Holds) };
+        self.progress.0.push_back(Instant::now());
+        let beyond = self.progress.0.len().saturating_sub(PROGRESS_PER_SECOND);
+        self.progress.0.drain(..beyond);
+        self.commit(id, progress).await
+    }
+
+    fn end_text(&self) {
+        self.handle.context.feed.written(self.handle.id, Subject::Task(self.running.task), self.running.attempt);
     }
 
     async fn failed(&mut self, class: FailureClass, message: &str) -> Result<Standing, ActorProcessingErr> {

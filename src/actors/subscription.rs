@@ -3,7 +3,6 @@
 use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::{
     domain::{
@@ -109,18 +108,21 @@ const CHAINS_MAX: usize = 1_000;
 
 /// One workspace, as one client hears of it.
 pub(super) struct Subscription {
-    pub topics: Topics,
-    /// What the client may see, as of a moment after everything up to the cursor was committed.
-    pub rights: Rights,
+    pub topics: Arc<Topics>,
+    /// What the client may see.
+    pub rights: Arc<Rights>,
+    /// The rights know of every event up to here.
+    pub rights_at: u64,
+    /// Which of the client's subscriptions it is.
+    pub generation: u64,
     /// What belongs to what, for signals that do not say.
     pub chains: HashMap<Subject, Vec<Subject>>,
-    /// The last offset that was sent or passed over.
+    /// The last offset that was sent or passed over, while the log is read; else the relay has it.
     pub cursor: u64,
-    /// While the log is read, live batches need not be kept: the log has them.
-    pub replaying: bool,
+    /// How many events are read at a time.
+    pub page: usize,
     /// Whether the end of the replay was announced; it is once, even if the log has to be read again.
     pub caught_up: bool,
-    pub cursor_sent: Instant,
 }
 
 impl Subscription {

@@ -21,12 +21,14 @@ pub(super) struct Narrator {
     names: BTreeMap<String, String>,
     /// The attempt whose words are on the current line.
     speaking: Option<String>,
+    /// How many characters the agent that is speaking has said.
+    said: usize,
 }
 
 impl Narrator {
     /// Makes a narrator who knows nobody.
     pub fn new(paint: Paint) -> Self {
-        Self { paint, names: BTreeMap::new(), speaking: None }
+        Self { paint, names: BTreeMap::new(), speaking: None, said: 0 }
     }
 
     /// Tells the narrator a name.
@@ -65,7 +67,15 @@ impl Narrator {
             return Ok(());
         }
         let attempt = plain(&signal["data"]["attempt"]);
-        let words = signal["data"]["delta"].as_str().unwrap_or_default();
+        let length = signal["data"]["length"].as_u64().unwrap_or_default() as usize;
+        let known = if self.speaking.as_ref() == Some(&attempt) { self.said } else { 0 };
+        // All of it so far, for who has missed something: what is known already is not said again.
+        let whole = signal["data"]["text"].as_str().map(|text| {
+            let begin = length.saturating_sub(text.chars().count());
+            text.chars().skip(known.saturating_sub(begin)).collect::<String>()
+        });
+        let words = whole.as_deref().or(signal["data"]["delta"].as_str()).unwrap_or_default();
+        self.said = length;
         let mut shown: String = words.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
         if self.speaking.as_ref() != Some(&attempt) {
             self.end_of_speech()?;

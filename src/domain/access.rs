@@ -209,6 +209,11 @@ impl Rights {
         decide(self.standing, Place::Thing(&along))
     }
 
+    /// Decides for the workspace itself.
+    pub fn in_workspace(&self) -> Decision {
+        decide(self.standing, Place::Workspace)
+    }
+
     /// Tells whether an event may be seen.
     pub fn see(&self, event: &Recorded) -> bool {
         if event.audience.as_ref().is_some_and(|audience| !audience.contains(&self.who)) {
@@ -252,6 +257,11 @@ fn chain(subject: Subject, refs: &[Subject]) -> Option<Vec<Subject>> {
     };
     let above = refs.iter().copied().filter(|known| matches!(known, Subject::Project(_) | Subject::Task(_)));
     whole.then(|| std::iter::once(subject).chain(above).collect())
+}
+
+/// Tells whether an event may change what anybody may do.
+pub fn may_change(event: &Event) -> bool {
+    matches!(event, Event::Workspace(_) | Event::Agent(AgentEvent::Availability { .. }))
 }
 
 /// Tells whether an event may change what somebody may do: whoever relies on an earlier answer has to ask again.

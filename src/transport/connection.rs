@@ -10,7 +10,10 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
     sync::OwnedSemaphorePermit,
     time::{Sleep, sleep},
 };
@@ -27,7 +30,16 @@ pub(super) struct Connection {
     stuck: Option<Pin<Box<Sleep>>>,
     /// What is being said instead of an empty refusal.
     instead: Option<Instead>,
-    _place: OwnedSemaphorePermit,
+    place: Place,
+}
+
+/// A place among the connections that may be open.
+pub(super) struct Place(#[expect(dead_code, reason = "it is held, not used")] OwnedSemaphorePermit);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        metrics::gauge!("link_connections_open").decrement(1.0);
+    }
 }
 
 /// An answer in the place of another one.
@@ -43,7 +55,13 @@ impl Connection {
         // Frames are small and somebody waits for each. Where it cannot be had, they only come later.
         let _ = stream.set_nodelay(true);
         metrics::gauge!("link_connections_open").increment(1.0);
-        Self { stream, stuck: None, instead: None, _place: place }
+        Self { stream, stuck: None, instead: None, place: Place(place) }
+    }
+
+    /// Takes it apart: what reads, what writes, and the place that it holds.
+    pub(super) fn into_parts(self) -> (OwnedReadHalf, OwnedWriteHalf, Place) {
+        let (read, write) = self.stream.into_split();
+        (read, write, self.place)
     }
 
     /// Writes what stands for these bytes, if something does.
@@ -79,12 +97,6 @@ impl Connection {
         let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT)));
         ready!(stuck.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client reads nothing")))
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        metrics::gauge!("link_connections_open").decrement(1.0);
     }
 }
 

@@ -17,7 +17,12 @@ pub(super) struct Pulse {
 impl Pulse {
     /// Begins with a sign of life.
     pub fn new(period: Duration) -> Self {
-        let mut ticks = interval_at(Instant::now() + period, period);
+        Self::after(period, period)
+    }
+
+    /// The same, where the first ping is due at another time: sockets that come together do not beat together.
+    pub fn after(first: Duration, period: Duration) -> Self {
+        let mut ticks = interval_at(Instant::now() + first, period);
         // After a pause there is a whole period again to answer in.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { ticks, unanswered: 0 }

@@ -30,6 +30,7 @@ mod penguin_recordings;
 mod penguin_router;
 mod presence;
 mod readme;
+mod resume;
 mod routing;
 mod sockets;
 mod sockets_caps;

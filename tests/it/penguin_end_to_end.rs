@@ -71,7 +71,11 @@ async fn a_real_penguin_does_a_task_while_everyone_watches_and_a_reviewer_approv
                 }
             }
             Some("signal") if frame["type"] == "task:output" => {
-                text.push_str(frame["data"]["delta"].as_str().expect("a delta is text"));
+                if let Some(whole) = frame["data"]["text"].as_str() {
+                    text = whole.to_owned();
+                } else {
+                    text.push_str(frame["data"]["delta"].as_str().expect("a delta is text"));
+                }
             }
             _ => {}
         }

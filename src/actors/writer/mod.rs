@@ -178,6 +178,13 @@ enum Stop {
     Panicked,
 }
 
+/// Without a writer nobody here knows where the log ends.
+impl Drop for WriterState {
+    fn drop(&mut self) {
+        self.context.feed.known.closed(self.workspace);
+    }
+}
+
 impl WriterState {
     /// Makes sure that the log was read.
     async fn open(&mut self) -> Result<(), Stop> {
@@ -188,7 +195,7 @@ impl WriterState {
             Ok(open) => {
                 self.schedule.send_replace(Arc::new(open.state.schedule().clone()));
                 // What was committed with an unknown outcome is in the log now, and nobody has told the clients.
-                self.context.feed.head(self.workspace, open.head.offset);
+                self.context.feed.opened(self.workspace, open.head.offset);
                 self.open = Some(open);
                 self.members.look();
                 Ok(())
@@ -265,11 +272,14 @@ impl WriterState {
         }
         let committed: Vec<Arc<Committed>> =
             events.into_iter().map(|event| Arc::new(Committed::new(self.workspace, event))).collect();
+        let batch = Arc::new(Batch { workspace: self.workspace, events: committed });
+        // Whoever is answered and asks for the end of the log is told the new one.
+        self.context.feed.known.committed(&batch);
         others.into_iter().for_each(|subject| self.members.outdate(subject));
         for reply in replies {
-            reply.succeed(&committed);
+            reply.succeed(&batch.events);
         }
-        self.tell(committed);
+        self.tell(&batch);
         self.save_snapshot();
         Ok(())
     }
@@ -278,6 +288,7 @@ impl WriterState {
     /// happened, nobody knows what was written, or somebody else writes: the writer stops.
     fn not_committed(&mut self, stop: Stop, replies: Vec<draft::Reply>) -> Result<(), Stop> {
         let open = self.open.take();
+        self.context.feed.known.closed(self.workspace);
         let (refused, poison) = match &stop {
             Stop::Log(error) => (matches!(error, log::Error::Refused(_)), error.is_poison()),
             _ => (false, false),
@@ -297,8 +308,8 @@ impl WriterState {
     }
 
     /// After the commit: the feed, the running sessions, the conductor.
-    fn tell(&self, events: Vec<Arc<Committed>>) {
-        let Some(open) = &self.open else { return };
+    fn tell(&self, batch: &Arc<Batch>) {
+        let (Some(open), events) = (&self.open, &batch.events) else { return };
         if events.is_empty() {
             return;
         }
@@ -306,14 +317,14 @@ impl WriterState {
             self.schedule.send_replace(Arc::new(open.state.schedule().clone()));
             self.members.look();
         }
-        for event in &events {
+        for event in events {
             self.members.tell_sessions(event);
         }
-        for event in &events {
+        for event in events {
             presence::tell_agent(&self.context, self.workspace, &event.recorded);
         }
         self.members.wake_couriers();
-        self.context.feed.publish(&Arc::new(Batch { workspace: self.workspace, events }));
+        self.context.feed.publish(batch);
     }
 
     fn save_snapshot(&mut self) {

@@ -54,6 +54,7 @@ impl Session {
                 if (identity.scopes, identity.workspace) != (self.identity.scopes, self.identity.workspace) {
                     return Err(close(NOT_AUTHENTICATED, "the token reaches other things: connect anew with it"));
                 }
+                self.shown.is(identity.clone());
                 self.identity = identity;
                 self.answer(ServerFrame::done(id));
             }

@@ -1,7 +1,7 @@
 //! The WebSocket door: one socket, one client actor; see docs/protocol.md.
 //!
 //! ```text
-//! upgrade ─▶ greet ─▶ Session::serve ─┬─ wire           what goes over the socket, in its encoding
+//! upgrade ─▶ greet ─▶ Session::serve ─┬─ wire, plug     what goes over the socket, in its encoding
 //!                                     ├─ client_frame   what the client may say  ─▶ calls
 //!                                     ├─ server_frame   what the server says     ◀─ calls, the client's actor
 //!                                     └─ heartbeat, the end of the token, the end of the node
@@ -9,6 +9,7 @@
 
 mod calls;
 pub mod client_frame;
+mod plug;
 pub mod server_frame;
 mod session;
 mod wire;
@@ -17,66 +18,102 @@ use std::time::Duration;
 
 use axum::{
     body::Body,
-    extract::{
-        Extension, State,
-        ws::{WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
-    },
-    http::{HeaderMap, Response},
+    extract::{Extension, FromRequestParts, Request, State, ws::WebSocketUpgrade},
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
 };
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{
-    actors::client::ClientHandle,
+    actors::{client::ClientHandle, outlet::TOO_SLOW},
     api::{
         Identity,
         problem::{self, Problem},
     },
 };
 
-use super::{Doors, peer::Peer, refused, values::BYTES_MAX};
+use super::{Doors, connection::Connection, peer::Peer, refused};
 
 use client_frame::ClientFrame;
 use server_frame::ServerFrame;
 use session::Session;
-use wire::{Close, GOING_AWAY, NOT_AUTHENTICATED, Received, TOO_SLOW, Wire, close, subprotocol};
+use wire::{Close, GOING_AWAY, NOT_AUTHENTICATED, Received, Shown, Wire, close, subprotocol};
 
 /// How long a new socket may stay silent.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
-/// What a socket's reading buffer holds: frames larger than that take what they need.
-const READ_BUFFER: usize = 4 * 1024;
 
-/// Opens a socket.
+/// Opens a socket. The handshake is checked by axum; the connection itself is taken over, so that whoever has something
+/// to say writes to it directly.
 pub(super) async fn upgrade(
     State(doors): State<Doors>,
     Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
 ) -> Response<Body> {
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
-        Err(rejection) => {
+    let (mut parts, _) = request.into_parts();
+    let upgraded = parts.extensions.get::<OnUpgrade>().cloned();
+    let checked = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
+    let key = parts.headers.get(header::SEC_WEBSOCKET_KEY);
+    let (upgraded, key) = match (checked, upgraded, key) {
+        (Ok(_), Some(upgraded), Some(key)) => (upgraded, key),
+        (Ok(_), ..) => {
+            let problem = Problem::new(problem::MALFORMED, "this connection cannot become a WebSocket");
+            return refused(&doors, &parts.headers, problem);
+        }
+        (Err(rejection), ..) => {
             let problem = Problem::new(problem::MALFORMED, format!("this is no WebSocket handshake: {rejection}"));
-            return refused(&doors, &headers, problem);
+            return refused(&doors, &parts.headers, problem);
         }
     };
-    let sockets = doors.sockets.clone();
-    let upgrade = upgrade
-        .protocols(subprotocol(&headers))
-        .max_message_size(BYTES_MAX)
-        .max_frame_size(BYTES_MAX)
-        .read_buffer_size(READ_BUFFER);
-    upgrade.on_upgrade(move |socket| sockets.track_future(serve(doors, socket, peer)))
+    let answer = switching(&parts.headers, key.as_bytes());
+    let (sockets, headers) = (doors.sockets.clone(), parts.headers);
+    tokio::spawn(sockets.track_future(async move {
+        let taken = async {
+            let upgraded = tokio::time::timeout(HELLO_TIMEOUT, upgraded).await.ok()?.ok()?;
+            take_over(&doors, upgraded, &headers).await
+        };
+        let taken = Box::pin(taken).await;
+        drop(headers);
+        if let Some(wire) = taken {
+            serve(doors, wire, peer).await;
+        }
+    }));
+    answer
 }
 
-async fn serve(doors: Doors, socket: WebSocket, peer: Peer) {
-    let mut wire = Wire::new(socket);
-    let why = match greet(&doors, &mut wire, peer).await {
+/// Says that the connection is a socket from here on.
+fn switching(headers: &HeaderMap, key: &[u8]) -> Response<Body> {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let said = answer.headers_mut();
+    said.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    said.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key)) {
+        said.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if let Some(protocol) = subprotocol(headers) {
+        said.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+    }
+    answer
+}
+
+/// Takes the connection from below HTTP.
+async fn take_over(doors: &Doors, upgraded: Upgraded, headers: &HeaderMap) -> Option<Wire> {
+    let parts = upgraded.downcast::<TokioIo<Connection>>().ok()?;
+    let shown = Shown::new(doors.api.clone());
+    Some(Wire::new(parts.io.into_inner(), parts.read_buf, subprotocol(headers), shown).await)
+}
+
+async fn serve(doors: Doors, mut wire: Wire, peer: Peer) {
+    // What happens once takes no room while the socket is open: most sockets are idle most of the time.
+    let why = match Box::pin(greet(&doors, &mut wire, peer)).await {
         Ok(session) => session.serve(&mut wire).await,
         Err(why) => why,
     };
-    if why.code == TOO_SLOW {
+    if why.code == TOO_SLOW.code {
         metrics::counter!("link_clients_too_slow_total").increment(1);
     }
-    wire.close(why).await;
+    Box::pin(wire.close(why)).await;
 }
 
 async fn greet(doors: &Doors, wire: &mut Wire, peer: Peer) -> Result<Session, Close> {
@@ -86,12 +123,11 @@ async fn greet(doors: &Doors, wire: &mut Wire, peer: Peer) -> Result<Session, Cl
     let context = doors.api.services().context().clone();
     let identity = identify(doors, &token).await?;
     let user = identity.principal.id();
-    let started = ClientHandle::start(context.clone(), identity.viewer()).await;
-    let (client, outbox) = started.map_err(|_| close(GOING_AWAY, "the node is stopping"))?;
-    // From here on the session ends the client, also where the welcome does not get through.
-    let session = Session::new(doors.clone(), peer, identity, client, outbox);
-    wire.write(&ServerFrame::welcome(context.clock.id(), user, doors.heartbeat, doors.node.clone())).await?;
-    Ok(session)
+    wire.shown().is(identity.clone());
+    let started = ClientHandle::on(context.clone(), identity.viewer(), wire.outlet()).await;
+    let client = started.map_err(|_| close(GOING_AWAY, "the node is stopping"))?;
+    wire.write(&ServerFrame::welcome(context.clock.id(), user, doors.heartbeat, doors.node.clone()));
+    Ok(Session::new(doors.clone(), peer, identity, client, wire.shown()))
 }
 
 /// Reads the first frame, if it can be understood.

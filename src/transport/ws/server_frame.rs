@@ -172,18 +172,23 @@ impl ServerFrame {
         Self::Error(Failure { id, code, message, retryable, next_actions, errors, trace_id })
     }
 
-    /// Returns the frame's bytes; of what many sockets hear, those that they share.
+    /// Returns the whole frame as it goes over the socket; of what many sockets hear, the bytes that they share.
     pub fn encode(&self, encoding: Encoding) -> Bytes {
         match self {
             Self::Event(event) => event.encoded.get_or_encode(encoding, self),
             Self::Signal(signal) => signal.encoded.get_or_encode(encoding, self),
             Self::Welcome { .. } | Self::Ok { .. } | Self::Error(_) | Self::Goodbye { .. } | Self::Pong { .. } => {
-                encoding.encode(self)
+                encoding.frame(self)
             }
             Self::Subscribed { .. } | Self::CaughtUp { .. } | Self::Cursor { .. } | Self::Reset { .. } => {
-                encoding.encode(self)
+                encoding.frame(self)
             }
         }
+    }
+
+    /// Returns the whole frame that says what a client is told.
+    pub fn of(encoding: Encoding, told: &Told) -> Bytes {
+        Self::from(told.clone()).encode(encoding)
     }
 }
 

@@ -1,22 +1,38 @@
 //! One socket: frames in and out in the encoding of its subprotocol. It knows no frame's meaning.
 
-use std::time::Duration;
-
-use axum::{
-    body::Bytes,
-    extract::ws::{CloseFrame, Message, WebSocket},
-    http::{HeaderMap, header},
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
-use futures::{SinkExt, StreamExt};
 
-use crate::actors::encoding::Encoding;
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use futures::StreamExt;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message,
+        protocol::{CloseFrame, Role, WebSocketConfig},
+    },
+};
 
-use super::server_frame::ServerFrame;
+use crate::{
+    actors::{
+        encoding::Encoding,
+        outlet::{Ending, Outlet, TOO_SLOW},
+    },
+    api::{Api, Identity},
+    transport::{connection::Connection, values::BYTES_MAX},
+};
 
-/// How long one write may take before the client counts as too slow.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+use super::{plug::Plug, server_frame::ServerFrame};
+
 /// How long the other side may take to close, too.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// What a socket's reading buffer holds: frames larger than that take what they need. Most sockets are idle.
+const READ_BUFFER: usize = 1024;
+/// A ping without a word.
+const PING: &[u8] = &[0x89, 0];
 /// The text subprotocol; also what is spoken where none was asked for.
 const JSON: &str = "link.v1.json";
 /// The binary subprotocol.
@@ -24,9 +40,16 @@ const MESSAGE_PACK: &str = "link.v1.msgpack";
 
 pub const BAD_FRAME: u16 = 4000;
 pub const NOT_AUTHENTICATED: u16 = 4001;
-pub const TOO_SLOW: u16 = 4008;
 pub const GOING_AWAY: u16 = 1012;
 const NORMAL: u16 = 1000;
+
+/// Why a socket is closed.
+pub type Close = Ending;
+
+/// Returns the end of a socket.
+pub fn close(code: u16, reason: &'static str) -> Close {
+    Close { code, reason }
+}
 
 /// Returns the first subprotocol that was asked for and is spoken.
 pub fn subprotocol(headers: &HeaderMap) -> Option<&'static str> {
@@ -35,24 +58,28 @@ pub fn subprotocol(headers: &HeaderMap) -> Option<&'static str> {
     asked.find_map(|asked| [JSON, MESSAGE_PACK].into_iter().find(|spoken| *spoken == asked))
 }
 
-/// Why a socket is closed.
-#[derive(Debug)]
-pub struct Close {
-    pub code: u16,
-    reason: &'static str,
+/// The credential that was shown on a socket: without a good one nothing of the feed is written there.
+#[derive(Clone)]
+pub struct Shown {
+    api: Api,
+    identity: Arc<Mutex<Option<Identity>>>,
 }
 
-/// Returns the end of a socket.
-pub fn close(code: u16, reason: &'static str) -> Close {
-    Close { code, reason }
-}
+impl Shown {
+    /// Nothing was shown yet.
+    pub fn new(api: Api) -> Self {
+        Self { api, identity: Arc::default() }
+    }
 
-fn gone<E>(_: E) -> Close {
-    close(NORMAL, "gone")
-}
+    /// Takes the place of what was shown before.
+    pub fn is(&self, identity: Identity) {
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity);
+    }
 
-fn too_slow<E>(_: E) -> Close {
-    close(TOO_SLOW, "too slow: subscribe again after your cursor")
+    fn is_good(&self) -> bool {
+        let identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        identity.as_ref().is_some_and(|identity| self.api.still_good(identity))
+    }
 }
 
 /// What came in.
@@ -65,15 +92,34 @@ pub enum Received {
 
 /// A socket and its encoding.
 pub struct Wire {
-    socket: WebSocket,
+    socket: WebSocketStream<Plug>,
+    outlet: Arc<Outlet>,
     encoding: Encoding,
+    shown: Shown,
+}
+
+/// Whoever waits for room on it waits no more.
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.outlet.close();
+    }
 }
 
 impl Wire {
-    /// Takes a socket as its handshake left it.
-    pub fn new(socket: WebSocket) -> Self {
-        let binary = socket.protocol().is_some_and(|protocol| protocol == MESSAGE_PACK);
-        Self { socket, encoding: if binary { Encoding::MessagePack } else { Encoding::Json } }
+    /// Takes a connection as its handshake left it, with what came after.
+    pub async fn new(connection: Connection, first: Bytes, subprotocol: Option<&str>, shown: Shown) -> Self {
+        let encoding = if subprotocol == Some(MESSAGE_PACK) { Encoding::MessagePack } else { Encoding::Json };
+        let (reading, writing, place) = connection.into_parts();
+        let good = shown.clone();
+        let outlet = Arc::new(Outlet::new(writing, encoding, ServerFrame::of, move || good.is_good()));
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(0)
+            .max_message_size(Some(BYTES_MAX))
+            .max_frame_size(Some(BYTES_MAX));
+        let plug = Plug::new(first, reading, outlet.clone(), place);
+        let socket = WebSocketStream::from_raw_socket(plug, Role::Server, Some(config)).await;
+        Self { socket, outlet, encoding, shown }
     }
 
     /// Returns how frames are written.
@@ -81,14 +127,24 @@ impl Wire {
         self.encoding
     }
 
+    /// Returns what writes to the socket.
+    pub fn outlet(&self) -> Arc<Outlet> {
+        self.outlet.clone()
+    }
+
+    /// Returns the credential that is shown on it.
+    pub fn shown(&self) -> Shown {
+        self.shown.clone()
+    }
+
     /// Waits for what comes next. Dropping the future loses nothing.
     pub async fn receive(&mut self) -> Result<Received, Close> {
         // A flood is read from one buffer without ever waiting: the other sockets get their turn all the same.
         tokio::task::consume_budget().await;
-        match (self.socket.recv().await, self.encoding) {
+        match (self.socket.next().await, self.encoding) {
             (Some(Ok(Message::Text(text))), Encoding::Json) => Ok(Received::Frame(text.into())),
             (Some(Ok(Message::Binary(bytes))), Encoding::MessagePack) => Ok(Received::Frame(bytes)),
-            (Some(Ok(Message::Ping(_) | Message::Pong(_))), _) => Ok(Received::Life),
+            (Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))), _) => Ok(Received::Life),
             (Some(Ok(Message::Binary(_))), _) => Err(close(BAD_FRAME, "this subprotocol has text frames")),
             (Some(Ok(Message::Text(_))), _) => Err(close(BAD_FRAME, "this subprotocol has binary frames")),
             (Some(Ok(Message::Close(_))) | None, _) => Err(close(NORMAL, "bye")),
@@ -97,45 +153,29 @@ impl Wire {
     }
 
     /// Writes a frame.
-    pub async fn write(&mut self, frame: &ServerFrame) -> Result<(), Close> {
-        self.feed(frame).await?;
-        self.flush().await
-    }
-
-    /// Takes a frame to be written with the next flush.
-    pub async fn feed(&mut self, frame: &ServerFrame) -> Result<(), Close> {
-        let message = self.message(frame.encode(self.encoding));
-        let fed = tokio::time::timeout(WRITE_TIMEOUT, self.socket.feed(message)).await;
-        fed.map_err(too_slow)?.map_err(gone)
-    }
-
-    /// Writes what was taken.
-    pub async fn flush(&mut self) -> Result<(), Close> {
-        let flushed = tokio::time::timeout(WRITE_TIMEOUT, self.socket.flush()).await;
-        flushed.map_err(too_slow)?.map_err(gone)
+    pub fn write(&self, frame: &ServerFrame) {
+        self.outlet.answer(frame.encode(self.encoding));
     }
 
     /// Asks the other side for a sign of life.
-    pub async fn ping(&mut self) -> Result<(), Close> {
-        let ping = self.socket.send(Message::Ping(Bytes::new()));
-        tokio::time::timeout(WRITE_TIMEOUT, ping).await.map_err(too_slow)?.map_err(gone)
+    pub fn ping(&self) {
+        self.outlet.answer(Bytes::from_static(PING));
     }
 
     /// Ends the socket and waits a moment for the other side: whoever is still writing hears why.
     pub async fn close(mut self, why: Close) {
-        let frame = CloseFrame { code: why.code, reason: why.reason.into() };
+        let frame = CloseFrame { code: why.code.into(), reason: why.reason.into() };
         let end = async {
-            if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.next().await {}
+            if why == TOO_SLOW {
+                // What waits is in the log; the client will ask for it.
+                self.outlet.skip();
             }
+            self.outlet.flush().await.ok()?;
+            self.socket.close(Some(frame)).await.ok()?;
+            self.outlet.flush().await.ok()?;
+            while let Some(Ok(_)) = self.socket.next().await {}
+            Some(())
         };
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, end).await;
-    }
-
-    fn message(&self, bytes: Bytes) -> Message {
-        match self.encoding {
-            Encoding::Json => Message::Text(bytes.try_into().expect("JSON is text")),
-            Encoding::MessagePack => Message::Binary(bytes),
-        }
     }
 }

@@ -1,0 +1,115 @@
+//! Reading the log for one client: page by page, no faster than its socket takes it.
+
+use std::{sync::Arc, time::Duration};
+
+use ractor::ActorRef;
+
+use crate::{
+    domain::{access, event::Recorded, ids::WorkspaceId},
+    persistence::{log, queries},
+};
+
+use super::{
+    client::{ClientMessage, ClientState},
+    ear::{Ear, TooSlow},
+    feed::Committed,
+    outlet::Taken,
+    subscription::Subscription,
+};
+
+/// Events that are read from the log at a time, where there is room for them.
+pub(super) const PAGE_MAX: usize = 500;
+/// The fewest.
+const PAGE_MIN: usize = 16;
+/// How long the log is left alone when it could not be read.
+const RETRY: Duration = Duration::from_millis(500);
+
+impl ClientState {
+    /// Reads one page of the log; a client that is an hour behind costs one page of memory, and one that takes nothing
+    /// costs none.
+    pub(super) async fn replay(
+        &mut self,
+        myself: &ActorRef<ClientMessage>,
+        workspace: WorkspaceId,
+    ) -> Result<(), TooSlow> {
+        let Some(subscription) = self.subscriptions.get(&workspace) else { return Ok(()) };
+        let (cursor, limit, generation) = (subscription.cursor, subscription.page, subscription.generation);
+        self.ear.room().await?;
+        // From here on everything is relayed: between the page and the relay nothing can fall.
+        self.context.feed.listen(workspace);
+        let page = match self.context.tenant(workspace).page(cursor, limit as i64).await {
+            Ok(page) => page,
+            Err(error) => return self.try_later(myself, (workspace, generation), &error),
+        };
+        let (read, end) = (page.len(), page.last().map_or(cursor, |event| event.offset));
+        match self.rights_for(workspace, &page).await {
+            Ok(true) => {}
+            Ok(false) => {
+                self.revoke(myself, workspace).await;
+                return Ok(());
+            }
+            Err(error) => return self.try_later(myself, (workspace, generation), &error),
+        }
+        let Some(subscription) = self.subscriptions.get_mut(&workspace) else { return Ok(()) };
+        subscription.rights_at = subscription.rights_at.max(end);
+        let whole = subscription.send(&self.ear, workspace, page)?;
+        if whole && read < limit {
+            self.join(myself, workspace, end);
+        } else {
+            let _ = myself.cast(ClientMessage::Replay(workspace, generation));
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the rights are those after the end of a page: what may be seen now may be seen of everything
+    /// that is in it. Returns whether there are any.
+    async fn rights_for(&mut self, workspace: WorkspaceId, page: &[Recorded]) -> Result<bool, log::Error> {
+        let Some(subscription) = self.subscriptions.get(&workspace) else { return Ok(true) };
+        let news = page.iter().filter(|event| event.offset > subscription.rights_at);
+        let mut news = news.filter(|event| access::changes(&event.event, self.viewer.principal));
+        if news.next().is_none() {
+            return Ok(true);
+        }
+        let Some(rights) = queries::rights(&self.context.pool, workspace, self.viewer).await? else { return Ok(false) };
+        if let Some(subscription) = self.subscriptions.get_mut(&workspace) {
+            subscription.rights = Arc::new(rights);
+        }
+        Ok(true)
+    }
+
+    fn try_later(
+        &self,
+        myself: &ActorRef<ClientMessage>,
+        (workspace, generation): (WorkspaceId, u64),
+        error: &log::Error,
+    ) -> Result<(), TooSlow> {
+        tracing::warn!(%workspace, %error, "replay interrupted; it goes on in a moment");
+        myself.send_after(RETRY, move || ClientMessage::Replay(workspace, generation));
+        Ok(())
+    }
+}
+
+impl Subscription {
+    /// Sends what may be seen of a page, and moves the cursor; returns whether there was room for all of it.
+    fn send(&mut self, ear: &Ear, workspace: WorkspaceId, page: Vec<Recorded>) -> Result<bool, TooSlow> {
+        let mut sent = 0;
+        for recorded in page {
+            let offset = recorded.offset;
+            let event = Arc::new(Committed::new(workspace, recorded));
+            if event.matches(&self.topics) && self.rights.see(&event.recorded) {
+                match ear.replay(&event) {
+                    Taken::Yes => sent += 1,
+                    Taken::Full => {
+                        // The next page is as long as there was room for, or a little more.
+                        self.page = (sent * 2).clamp(PAGE_MIN, PAGE_MAX);
+                        return Ok(false);
+                    }
+                    Taken::Gone => return Err(TooSlow),
+                }
+            }
+            self.cursor = offset;
+        }
+        self.page = (self.page * 2).min(PAGE_MAX);
+        Ok(true)
+    }
+}

@@ -1,0 +1,184 @@
+//! What waits for the relay of one workspace, and the relay's life: one that falls is started anew, and one that nobody
+//! needs for a while ends.
+
+use std::{
+    collections::VecDeque,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::FutureExt;
+use ractor::ActorId;
+use tokio::{
+    sync::{Notify, oneshot},
+    task::AbortHandle,
+    time::Instant,
+};
+
+use crate::domain::ids::{Subject, WorkspaceId};
+
+use super::{
+    feed::{Batch, Signal},
+    member::Member,
+    relay::Relay,
+    supervision::Intensity,
+    texts::Texts,
+};
+
+/// Batches that may wait; with more, all who listen read the log.
+const BATCHES_MAX: usize = 4_096;
+/// Signals that may wait; with more they are lost.
+const SIGNALS_MAX: usize = 4_096;
+/// A relay without members is kept for so long: whoever was cut off comes again soon, and finds what it remembers.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Something for the relay.
+pub(super) enum Item {
+    /// A batch was committed.
+    Batch(Arc<Batch>),
+    /// The log is this long; said when batches may have been committed without being handed out.
+    Head(u64),
+    /// Something ephemeral happened.
+    Signal(Arc<Signal>),
+    /// The same, for one member.
+    To(ActorId, Arc<Signal>),
+    /// Somebody begins to listen, who knows that the log is, or was, this long.
+    Join(Box<Member>, u64),
+    /// Somebody hears nothing more.
+    Leave(ActorId, Option<oneshot::Sender<()>>),
+    /// More of a running text is to be told.
+    Text(Subject),
+}
+
+/// Where it waits.
+pub(super) struct Room {
+    pub texts: Arc<Texts>,
+    mailbox: Mutex<Mailbox>,
+    more: Notify,
+}
+
+struct Mailbox {
+    items: VecDeque<Item>,
+    batches: usize,
+    signals: usize,
+    members: usize,
+    used: Instant,
+    /// Nobody takes from it any more.
+    closed: bool,
+    relay: Option<AbortHandle>,
+}
+
+/// Opens a room, with a relay that serves it until it is closed.
+pub(super) fn open(workspace: WorkspaceId, texts: Arc<Texts>) -> Arc<Room> {
+    let mailbox = Mailbox {
+        items: VecDeque::new(),
+        batches: 0,
+        signals: 0,
+        members: 0,
+        used: Instant::now(),
+        closed: false,
+        relay: None,
+    };
+    let room = Arc::new(Room { texts, mailbox: Mutex::new(mailbox), more: Notify::new() });
+    let relay = tokio::spawn(serve(workspace, room.clone()));
+    room.lock().relay = Some(relay.abort_handle());
+    room
+}
+
+async fn serve(workspace: WorkspaceId, room: Arc<Room>) {
+    let mut intensity = Intensity::default();
+    loop {
+        let relay = AssertUnwindSafe(Relay::new(workspace, room.clone()).run()).catch_unwind();
+        if relay.await.is_err() {
+            metrics::counter!("link_relays_fallen_total").increment(1);
+            let pause = intensity.failed(Instant::now());
+            tracing::error!(%workspace, ?pause, "a relay fell; its clients are closed, and a new one begins");
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+impl Room {
+    /// Leaves something for the relay; gives it back when the room is closed.
+    pub fn post(&self, item: Item) -> Result<(), Item> {
+        let mut mailbox = self.lock();
+        if mailbox.closed {
+            return Err(item);
+        }
+        match &item {
+            Item::Batch(batch) if mailbox.batches >= BATCHES_MAX => {
+                let end = batch.span().1;
+                if let Some(Item::Head(head)) = mailbox.items.back_mut() {
+                    *head = end.max(*head);
+                } else {
+                    mailbox.items.push_back(Item::Head(end));
+                }
+            }
+            Item::Signal(_) | Item::To(..) if mailbox.signals >= SIGNALS_MAX => {}
+            _ => {
+                mailbox.batches += usize::from(matches!(item, Item::Batch(_)));
+                mailbox.signals += usize::from(matches!(item, Item::Signal(_) | Item::To(..)));
+                mailbox.items.push_back(item);
+            }
+        }
+        drop(mailbox);
+        self.more.notify_one();
+        Ok(())
+    }
+
+    /// Somebody is about to listen: the room stays open for a while.
+    pub fn touch(&self) {
+        self.lock().used = Instant::now();
+    }
+
+    /// Waits for what comes next, and takes all of it.
+    pub async fn next(&self) -> VecDeque<Item> {
+        loop {
+            {
+                let mut mailbox = self.lock();
+                if !mailbox.items.is_empty() {
+                    (mailbox.batches, mailbox.signals) = (0, 0);
+                    return std::mem::take(&mut mailbox.items);
+                }
+            }
+            self.more.notified().await;
+        }
+    }
+
+    /// Notes how many listen.
+    pub fn count(&self, members: usize) {
+        let mut mailbox = self.lock();
+        if members > 0 || mailbox.members > 0 {
+            mailbox.used = Instant::now();
+        }
+        mailbox.members = members;
+    }
+
+    /// Closes the room when nobody has listened for a while; returns whether it is closed.
+    pub fn end_if_idle(&self) -> bool {
+        let mut mailbox = self.lock();
+        let idle = mailbox.members == 0 && mailbox.items.is_empty() && mailbox.used.elapsed() > IDLE;
+        if idle {
+            mailbox.close();
+        }
+        idle
+    }
+
+    /// Closes the room.
+    pub fn close(&self) {
+        self.lock().close();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Mailbox> {
+        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Mailbox {
+    fn close(&mut self) {
+        self.closed = true;
+        self.items.clear();
+        self.relay.take().iter().for_each(AbortHandle::abort);
+    }
+}
