@@ -231,6 +231,7 @@ fn queued(delegation: DelegationId) -> TaskEvent {
         tries: 0,
         round: 0,
         reason: QueueReason::Created,
+        step: None,
     }
 }
 

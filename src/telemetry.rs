@@ -37,6 +37,12 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     ("link_instances", "gauge", "Instances of agents, by how they stand"),
     ("link_instance_standings_total", "counter", "Changes of how an instance stands, by what it came to"),
     ("link_skill_alarms_total", "counter", "Agents whose work at something got worse"),
+    (
+        "link_attempts_released_total",
+        "counter",
+        "Attempts that no longer count and whose agents were told to stop, by whether they did",
+    ),
+    ("link_pack_seconds", "histogram", "Time to put together what an attempt is told"),
     ("link_probes_total", "counter", "Questions to instances whether they live, by runtime and outcome"),
     ("link_agent_calls_total", "counter", "Calls of agent servers, by runtime, call and outcome"),
     ("link_agent_call_seconds", "histogram", "Time of a call of an agent server"),

@@ -79,7 +79,7 @@ impl Actor for Conductor {
     ) -> Result<(), ActorProcessingErr> {
         let schedule = state.schedule.borrow_and_update().clone();
         let members = &state.handle.members;
-        for running in schedule.running() {
+        for running in schedule.running().chain(schedule.stopping()) {
             if !members.has_run(running.task, running.attempt) {
                 state.handle.supervisor.cast(SupervisorMessage::Run(running.clone()))?;
             }

@@ -1,7 +1,12 @@
 //! Between a driver and the actor of its run: carries reports one way, what people decided the other, and finds in the
 //! log what was answered in an earlier life.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::FutureExt;
 use ractor::{ActorProcessingErr, ActorRef};
@@ -16,8 +21,8 @@ use crate::{
         failure::FailureClass,
         ids::{AttemptId, InstanceId, InterruptId, Subject, UserId},
         model::Model,
+        principal::Principal,
         rejection::Rejection,
-        task::SessionState,
         workspace::{Runner, Running},
     },
     persistence::{log, secrets::Credentials},
@@ -37,21 +42,19 @@ const CONTROLS_MAX: usize = 16;
 /// How long a report may wait for a workspace that is unavailable; then the actor starts anew.
 const REPORT_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Puts together what the agent is asked to do.
-pub(super) fn assignment(handle: &WorkspaceHandle, running: &Running, session: &SessionState) -> Assignment {
-    let mut prompt = session.title.clone();
-    for part in [&session.description, &session.instructions] {
-        if !part.trim().is_empty() {
-            prompt.push_str("\n\n");
-            prompt.push_str(part);
-        }
-    }
+/// Says whose work it is, and what the agent is asked to do.
+pub(super) fn assignment(
+    handle: &WorkspaceHandle,
+    running: &Running,
+    delegator: Principal,
+    prompt: String,
+) -> Assignment {
     Assignment {
         attempt: running.attempt,
         delegation: running.delegation,
         task: running.task,
         workspace: handle.id,
-        on_behalf_of: session.delegator.user().unwrap_or(UserId(uuid::Uuid::nil())),
+        on_behalf_of: delegator.user().unwrap_or(UserId(uuid::Uuid::nil())),
         prompt,
     }
 }
@@ -126,11 +129,17 @@ pub(super) async fn answer_in_the_log(
     running: &Running,
     key: &str,
 ) -> Result<Option<(InterruptId, Option<Value>)>, log::Error> {
-    let (mut found, mut answers) = (None, HashMap::new());
+    let (mut found, mut answers, mut own) = (None, HashMap::new(), HashSet::new());
     for recorded in log::load(&handle.context.pool, handle.id, Subject::Task(running.task), 0).await? {
         match recorded.event {
             Event::Task(TaskEvent::InterruptOpened { interrupt, attempt, key: asked, .. })
-                if attempt == running.attempt && asked == key =>
+                if attempt == running.attempt =>
+            {
+                own.insert(interrupt);
+                found = if asked == key { Some(interrupt) } else { found };
+            }
+            Event::Task(TaskEvent::InterruptRenewed { interrupt, key: asked })
+                if asked == key && own.contains(&interrupt) =>
             {
                 found = Some(interrupt);
             }

@@ -143,7 +143,7 @@ impl WorkspaceHandle {
         };
         let bookmark = driving::bookmark(self, running.attempt).await.map_err(|error| unavailable(&error))?;
         let endpoint = driving::endpoint(running.instance, runner, credentials);
-        let work = driving::assignment(self, running, &session);
+        let work = driving::assignment(self, running, session.delegator, String::new());
         Ok(match runtime.inspect(&endpoint, &work, &bookmark).await {
             Ok(Fate::Running) => Reconciled::new(Found::Running, "the instance works on it"),
             Ok(Fate::NotStarted) => Reconciled::new(Found::NotStarted, "the instance does not have the work yet"),

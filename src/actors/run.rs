@@ -2,45 +2,43 @@
 //! decided. It may be killed at any await: the next one finds the run again by its bookmark, and reports that were
 //! committed before are recognised by their keys.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use ractor_cluster::RactorMessage;
 use serde_json::Value;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     agents::{self, Activity, Control, Failure, Outcome},
     domain::{
-        event::{ArtifactName, Event, TaskEvent},
+        event::{Event, TaskEvent},
         failure::FailureClass,
         ids::{InterruptId, Subject},
-        model::{Command, Model},
-        principal::Principal,
+        model::Model,
         run::Usage,
         session::SessionCommand,
         task::{Report, SessionState},
-        text::{Label, Prose, scrubbed},
+        text::{Prose, scrubbed},
         workspace::{Runner, Running},
     },
     persistence::secrets,
 };
 
 use super::{
-    driving::{self, Standing, answer_in_the_log, patiently},
+    driving::{self, Standing, answer_in_the_log},
     feed::Committed,
+    liveness::{LOOK_EVERY, Liveness},
+    output::Output,
+    packing,
+    progress::Told,
+    stopping::handed_in,
     workspace::WorkspaceHandle,
 };
 
 /// How long a stopped agent may take; then the attempt ends without it.
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
-/// So often within a second progress is told; of what comes meanwhile, the newest is held back until it may be.
-const PROGRESS_PER_SECOND: usize = 10;
 
 /// What a run is told.
 #[derive(RactorMessage)]
@@ -60,6 +58,8 @@ pub(super) enum RunMessage {
     Progress,
     /// The agent did not stop in time.
     GraceOver,
+    /// Time passed: see whether it still moves.
+    Tick,
 }
 
 pub(super) struct RunArguments {
@@ -72,23 +72,27 @@ pub(super) struct RunArguments {
 pub(super) struct Run;
 
 pub(super) struct RunState {
-    handle: WorkspaceHandle,
-    running: Running,
-    runner: Option<Runner>,
-    control: Option<mpsc::Sender<Control>>,
+    pub(super) handle: WorkspaceHandle,
+    pub(super) running: Running,
+    pub(super) runner: Option<Runner>,
+    pub(super) control: Option<mpsc::Sender<Control>>,
     /// Dropped with the actor: a killed actor leaves no driver behind.
-    driver: Option<AbortOnDropHandle<()>>,
-    questions: HashMap<InterruptId, String>,
-    stopping: Stopping,
+    pub(super) driver: Option<AbortOnDropHandle<()>>,
+    pub(super) questions: HashMap<InterruptId, String>,
+    pub(super) stopping: Stopping,
     /// When progress was told lately, and what is held back since.
-    progress: (VecDeque<Instant>, Option<(Option<String>, Report)>),
+    pub(super) progress: Told,
+    pub(super) output: Output,
+    pub(super) liveness: Liveness,
+    /// How often the instance was asked about a run that is to be stopped.
+    pub(super) asked_to_stop: u32,
     /// Who waits for this actor's end.
     waiting: Vec<RpcReplyPort<()>>,
 }
 
 /// Whether, and why, the run has to end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stopping {
+pub(super) enum Stopping {
     No,
     /// A person cancelled: the end is reported.
     Cancelled,
@@ -112,9 +116,11 @@ impl Actor for Run {
 
     async fn pre_start(
         &self,
-        _: ActorRef<RunMessage>,
+        myself: ActorRef<RunMessage>,
         RunArguments { handle, running, runner }: RunArguments,
     ) -> Result<RunState, ActorProcessingErr> {
+        myself.send_interval(LOOK_EVERY, || RunMessage::Tick);
+        let liveness = Liveness::new(handle.context.clock.now());
         Ok(RunState {
             handle,
             running,
@@ -123,7 +129,10 @@ impl Actor for Run {
             driver: None,
             questions: HashMap::new(),
             stopping: Stopping::No,
-            progress: (VecDeque::new(), None),
+            progress: Told::default(),
+            output: Output::default(),
+            liveness,
+            asked_to_stop: 0,
             waiting: vec![],
         })
     }
@@ -147,6 +156,8 @@ impl Actor for Run {
             RunMessage::LookAgain(reply) => state.look_again(&myself, reply).await?,
             RunMessage::Decided(event) => state.decided(&myself, &event).await?,
             RunMessage::Progress => state.tell_progress().await?,
+            RunMessage::GraceOver if state.stopping == Stopping::Superseded => state.release(false, None).await?,
+            RunMessage::Tick => state.look_alive().await?,
             RunMessage::GraceOver => state.ended(Ok(Outcome::Cancelled)).await?,
         };
         if standing == Standing::Over {
@@ -156,20 +167,16 @@ impl Actor for Run {
     }
 }
 
-/// However it ends, nothing is being written any more.
-impl Drop for RunState {
-    fn drop(&mut self) {
-        self.end_text();
-    }
-}
-
 impl RunState {
     #[tracing::instrument(name = "actors.run.start", skip_all, fields(attempt = %self.running.attempt))]
     async fn start(&mut self, myself: &ActorRef<RunMessage>) -> Result<Standing, ActorProcessingErr> {
         let Some(Model::Task(_, task)) = self.handle.peek(Subject::Task(self.running.task)).await? else {
             return Ok(Standing::Over);
         };
-        let Some(session) = task.session_state(self.running.attempt) else { return Ok(Standing::Over) };
+        let Some(session) = task.session_state(self.running.attempt) else {
+            let left = task.is_stopping(self.running.attempt);
+            return if left { self.stop_what_is_left(myself).await } else { Ok(Standing::Over) };
+        };
         let Some(runner) = self.runner.clone() else {
             return self.failed(FailureClass::Misconfigured, "the instance was removed").await;
         };
@@ -185,7 +192,11 @@ impl RunState {
         };
         let bookmark = driving::bookmark(&self.handle, self.running.attempt).await?;
         let endpoint = driving::endpoint(self.running.instance, &runner, credentials);
-        let work = driving::assignment(&self.handle, &self.running, &session);
+        let packed = packing::packed(&self.handle, &self.running).await?;
+        if self.remember(packing::noted(&packed)).await? == Standing::Over {
+            return Ok(Standing::Over);
+        }
+        let work = driving::assignment(&self.handle, &self.running, session.delegator, packed.text);
         let (driver, control) = driving::start(runtime, endpoint, work, bookmark, myself.clone());
         self.driver = Some(driver);
         self.control = Some(control);
@@ -204,6 +215,7 @@ impl RunState {
             return Ok(Standing::Holds);
         }
         self.end_text();
+        self.output = Output::default();
         self.start(myself).await
     }
 
@@ -212,13 +224,13 @@ impl RunState {
         myself: &ActorRef<RunMessage>,
         session: &SessionState,
     ) -> Result<Standing, ActorProcessingErr> {
-        for (id, interrupt) in &session.interrupts {
-            self.questions.insert(*id, interrupt.key.clone());
-        }
+        // A lapsed question has no name at the instance until it is asked anew.
+        let asked = || session.interrupts.iter().filter(|(_, interrupt)| !interrupt.lapsed);
+        self.questions.extend(asked().map(|(id, interrupt)| (*id, interrupt.key.clone())));
         if session.cancelling {
             self.stop(myself, Stopping::Cancelled).await;
         }
-        for (id, interrupt) in &session.interrupts {
+        for (id, interrupt) in asked() {
             if let Some(answer) = &interrupt.answer
                 && self.deliver(*id, answer.clone()).await? == Standing::Over
             {
@@ -234,14 +246,15 @@ impl RunState {
         report: agents::Report,
     ) -> Result<Standing, ActorProcessingErr> {
         if self.stopping == Stopping::Superseded {
-            return Ok(Standing::Holds);
+            return self.too_late(report.activity).await;
         }
-        let id = report.id;
+        let (id, circle) = (report.id, self.moved(&report.activity));
         match report.activity {
             Activity::Delta { text } => {
+                let due = self.output.grow(&text);
                 let topic = Subject::Task(self.running.task);
                 self.handle.context.feed.write(self.handle.id, topic, self.running.attempt, &text);
-                Ok(Standing::Holds)
+                if due { self.keep_output().await } else { Ok(Standing::Holds) }
             }
             Activity::Accepted { remote } => {
                 self.remember(SessionCommand::Bind(scrubbed(remote))).await?;
@@ -249,28 +262,22 @@ impl RunState {
             }
             Activity::Cursor(cursor) => self.remember(SessionCommand::Follow(scrubbed(cursor))).await,
             Activity::Progress { percent, phase, message } => {
-                let held = self.progress.1.replace((id, Report::Progress { percent, phase, message }));
-                let tenth = self.progress.0.front().filter(|_| self.progress.0.len() >= PROGRESS_PER_SECOND);
-                let rest = tenth.map_or(Duration::ZERO, |told| Duration::from_secs(1).saturating_sub(told.elapsed()));
-                if rest.is_zero() {
-                    return self.tell_progress().await;
-                }
-                if held.is_none() {
-                    myself.send_after(rest, || RunMessage::Progress);
-                }
-                Ok(Standing::Holds)
+                self.progressed(myself, id, Report::Progress { percent, phase, message }).await
             }
-            Activity::Tool { tool, ok, summary } => self.commit(id, Report::Tool { tool, ok, summary }).await,
-            Activity::Artifact(produced) => {
-                let artifact = self.handle.context.clock.id();
-                let kind = Label::fitted(&produced.kind);
-                let name = ArtifactName::fitted(&produced.name);
-                let content = produced.content.map(|text| text.replace('\0', ""));
-                let details = scrubbed(produced.details);
-                self.commit(id, Report::Artifact { artifact, kind, name, content, details }).await
+            Activity::Tool { tool, ok, summary } => {
+                let standing = self.commit(id, Report::Tool { tool, ok, summary }).await?;
+                match circle {
+                    Some(how) if standing == Standing::Holds => self.failed(FailureClass::LoopDetected, &how).await,
+                    _ => Ok(standing),
+                }
             }
+            Activity::Artifact(produced) => self.commit(id, Report::Artifact(self.made(produced))).await,
             Activity::Interrupt { key, kind, prompt, details } => self.asked(key, kind, prompt, details).await,
-            Activity::InterruptClosed { key } => self.commit(id, Report::Withdrawn { key }).await,
+            Activity::InterruptClosed { key } => {
+                // Nobody waits for an answer under this name any more.
+                self.questions.retain(|_, known| *known != key);
+                self.commit(id, Report::Withdrawn { key }).await
+            }
             Activity::Usage(usage) => {
                 // What no agent can have used is a mistake of the agent's; more than this no database counts.
                 let most = i64::MAX as u64;
@@ -311,6 +318,9 @@ impl RunState {
 
     async fn ended(&mut self, result: Result<Outcome, Failure>) -> Result<Standing, ActorProcessingErr> {
         if self.stopping == Stopping::Superseded {
+            return self.release(result.is_ok(), handed_in(result)).await;
+        }
+        if !matches!(result, Ok(Outcome::Submitted { .. })) && self.keep_output().await? == Standing::Over {
             return Ok(Standing::Over);
         }
         self.end_text();
@@ -321,26 +331,16 @@ impl RunState {
                 Report::Submitted { text: Prose::fitted(&text), artifact }
             }
             Ok(Outcome::Cancelled) => Report::Stopped,
-            Err(failure) => Report::Failed { class: failure.class, message: failure.message },
+            Err(Failure { class, message, retry_after }) => {
+                let retry_after_ms = retry_after.and_then(|wait| u64::try_from(wait.as_millis()).ok());
+                Report::Failed { class, message, retry_after_ms }
+            }
         };
         self.commit(Some("ended".into()), report).await?;
         Ok(Standing::Over)
     }
 
-    /// Tells the newest progress, if it was not told yet.
-    async fn tell_progress(&mut self) -> Result<Standing, ActorProcessingErr> {
-        let Some((id, progress)) = self.progress.1.take() else { return Ok(Standing::Holds) };
-        self.progress.0.push_back(Instant::now());
-        let beyond = self.progress.0.len().saturating_sub(PROGRESS_PER_SECOND);
-        self.progress.0.drain(..beyond);
-        self.commit(id, progress).await
-    }
-
-    fn end_text(&self) {
-        self.handle.context.feed.written(self.handle.id, Subject::Task(self.running.task), self.running.attempt);
-    }
-
-    async fn failed(&mut self, class: FailureClass, message: &str) -> Result<Standing, ActorProcessingErr> {
+    pub(super) async fn failed(&mut self, class: FailureClass, message: &str) -> Result<Standing, ActorProcessingErr> {
         self.ended(Err(Failure::new(class, message))).await
     }
 
@@ -366,11 +366,15 @@ impl RunState {
         Ok(Standing::Holds)
     }
 
-    async fn stop(&mut self, myself: &ActorRef<RunMessage>, why: Stopping) {
+    pub(super) async fn stop(&mut self, myself: &ActorRef<RunMessage>, why: Stopping) {
         if self.stopping != Stopping::No {
             return;
         }
         self.stopping = why;
+        if why == Stopping::Superseded && !self.output.is_kept() {
+            // As far as it was written it stays; what fails here is no reason not to stop the agent.
+            let _ = self.archive(self.output.produced()).await;
+        }
         self.tell(Control::Cancel).await;
         myself.send_after(CANCEL_GRACE, || RunMessage::GraceOver);
     }
@@ -385,16 +389,5 @@ impl RunState {
         let Some(driver) = &self.control else { return };
         // A driver that has ended needs no telling; its end is on the way.
         let _ = tokio::time::timeout(Duration::from_secs(1), driver.send(control)).await;
-    }
-
-    async fn remember(&self, command: SessionCommand) -> Result<Standing, ActorProcessingErr> {
-        let subject = Subject::Session(self.running.attempt);
-        let meta = self.handle.meta(Principal::Agent(self.running.agent), None);
-        patiently(|| self.handle.execute(subject, Command::Session(command.clone()), meta.clone())).await
-    }
-
-    async fn commit(&self, id: Option<String>, report: Report) -> Result<Standing, ActorProcessingErr> {
-        let key = id.map(|id| format!("attempt:{}:{id}", self.running.attempt));
-        patiently(|| self.handle.report(&self.running, key.clone(), report.clone())).await
     }
 }

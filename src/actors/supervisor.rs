@@ -337,7 +337,7 @@ impl SupervisorState {
                 let handle = self.handle.clone();
                 let message = format!("the actor that drives the attempt keeps failing: {error}");
                 tokio::spawn(async move {
-                    let report = Report::Failed { class: FailureClass::Unknown, message };
+                    let report = Report::Failed { class: FailureClass::Unknown, message, retry_after_ms: None };
                     let key = format!("attempt:{}:given-up", running.attempt);
                     if let Err(error) = handle.report(&running, Some(key), report).await {
                         tracing::error!(attempt = %running.attempt, %error, "a failing attempt could not be ended");

@@ -299,6 +299,12 @@ impl Call {
         }
     }
 
+    /// Returns with which things of the workspace the caller may do each of these.
+    pub async fn sights<const N: usize>(&self, permissions: [Permission; N]) -> Result<[Sight; N], Problem> {
+        let rights = self.rights().await?;
+        Ok(permissions.map(|permission| Sight::to(&rights, permission)))
+    }
+
     /// Returns what the caller may do in the workspace, as it is now. What was read before this shows nothing that was
     /// committed after they lost the right to see it.
     pub async fn rights(&self) -> Result<Rights, Problem> {

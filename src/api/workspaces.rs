@@ -19,7 +19,7 @@ use crate::{
     persistence::{
         people,
         queries::{self, Listed, Scope, Sight},
-        views::{MemberView, TeamView, WorkspaceView},
+        views::{InboxItemView, MemberView, TeamView, WorkspaceView},
     },
 };
 
@@ -80,6 +80,9 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::query("workspaces.list_teams", "/workspaces/{workspace_id}/teams", list_teams)
             .needs(P::Read, SCOPE)
             .doc("Lists the teams."),
+        Operation::query("workspaces.inbox", "/workspaces/{workspace_id}/inbox", inbox)
+            .needs(P::Enter, SCOPE)
+            .doc("Lists what waits for a decision that the caller may make: questions, reviews, escalations."),
         Operation::query("workspaces.events", "/workspaces/{workspace_id}/events", events)
             .needs(P::Enter, SCOPE)
             .doc("Reads what the caller may see of the log after an offset, oldest first."),
@@ -290,6 +293,13 @@ async fn list_teams(call: Call, input: ListIn) -> Result<Page<TeamView>, Problem
     let items: Vec<TeamView> =
         queries::list(&call.tenant()?, Listed::Teams, &Sight::all(), input.cursor, rows + 1).await?;
     Ok(page(items, rows, |row| row.id.0))
+}
+
+async fn inbox(call: Call, input: ListIn) -> Result<Page<InboxItemView>, Problem> {
+    let rows = input.limit.rows()?;
+    let [delegate, review] = call.sights([P::Delegate, P::Review]).await?;
+    let items = queries::inbox(&call.tenant()?, call.principal()?, &delegate, &review, input.cursor, rows + 1).await?;
+    Ok(page(items, rows, |row| row.id))
 }
 
 #[derive(Deserialize, JsonSchema)]

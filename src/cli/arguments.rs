@@ -60,6 +60,8 @@ pub(super) fn command(table: &Table) -> Command {
                         .value_name("FILE")
                         .help("Prints what changed since an older description; fails when it breaks clients"),
                 ),
+            node(Command::new("doctor").about("Says of every promise that the database shows whether it is kept"))
+                .arg(text("workspace").value_name("ID").help("Only this one")),
             node(Command::new("verify").about("Checks the hash chain of every workspace's log")),
             keys(),
             Command::new("typescript")

@@ -8,6 +8,7 @@ mod context;
 mod delegate;
 mod demo;
 mod describe;
+mod doctor;
 mod error;
 mod events;
 mod fields;
@@ -86,6 +87,7 @@ async fn dispatch(table: &Arc<Table>, matches: &ArgMatches, format: Format) -> R
         Some(("config", given)) => serve::config(given, format),
         Some(("migrate", given)) => serve::migrate(given, format).await,
         Some(("rebuild-projections", given)) => serve::rebuild(given, format).await,
+        Some(("doctor", given)) => doctor::run(given, format).await,
         Some(("verify", given)) => serve::verify(given, format).await,
         Some(("keys", given)) => keys::run(given, format),
         Some(("openapi", given)) => describe::run(table, given),

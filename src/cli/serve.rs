@@ -178,12 +178,12 @@ pub(super) async fn verify(given: &ArgMatches, format: Format) -> Result<Ending,
     .await
 }
 
-async fn workspaces(pool: &PgPool) -> Result<Vec<WorkspaceId>, Error> {
+pub(super) async fn workspaces(pool: &PgPool) -> Result<Vec<WorkspaceId>, Error> {
     Ok(projections::workspaces(pool).await.context("listing the workspaces")?)
 }
 
 /// Works on the database of the settings, up to date, and leaves it as it was found: running or not.
-async fn with_database(
+pub(super) async fn with_database(
     given: &ArgMatches,
     work: impl AsyncFnOnce(&PgPool) -> Result<Ending, Error>,
 ) -> Result<Ending, Error> {

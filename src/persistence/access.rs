@@ -227,20 +227,26 @@ impl Sight {
 
     /// What these rights let one read.
     pub fn of(rights: &Rights) -> Self {
+        Self::to(rights, Permission::Read)
+    }
+
+    /// Where these rights let one do something that also has to be seen.
+    pub fn to(rights: &Rights, permission: Permission) -> Self {
         let Standing { role, scopes } = rights.standing;
-        let read = Permission::Read;
-        if !scopes.contains(read) {
+        if !scopes.contains(permission) || !scopes.contains(Permission::Read) {
             return Self::default();
         }
-        let of = |effect| {
+        let of = |effect, wanted: &[Permission]| {
             let grants = rights.grants.iter().filter(move |grant| grant.effect == effect);
-            grants.filter(|grant| grant.permissions.contains(read)).map(|grant| grant.subject.id()).collect()
+            let about = grants.filter(|grant| wanted.iter().any(|permission| grant.permissions.contains(*permission)));
+            about.map(|grant| grant.subject.id()).collect()
         };
         Self {
-            all: rights.are_plain(),
-            denied: of(Effect::Deny),
-            role: role.contains(read),
-            granted: of(Effect::Allow),
+            all: rights.are_plain() && role.contains(permission),
+            // What cannot be seen cannot be decided either.
+            denied: of(Effect::Deny, &[permission, Permission::Read]),
+            role: role.contains(permission),
+            granted: of(Effect::Allow, &[permission]),
         }
     }
 

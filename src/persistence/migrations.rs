@@ -29,6 +29,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
         9 "0009_tenant_wall",
         11 "0011_webhooks_behind_the_wall",
         12 "0012_instance_standing",
+        13 "0013_recovery",
     ];
     Migrator::with_migrations(history).run(pool).await
 }

@@ -5,7 +5,9 @@ pub mod api_keys;
 pub mod attendance;
 pub mod audit;
 pub mod deliveries;
+pub mod doctor;
 pub mod embedded;
+mod inbox;
 mod instances;
 pub mod leases;
 pub mod log;
@@ -22,6 +24,7 @@ mod talks;
 pub mod tenant;
 pub mod views;
 pub mod webhooks;
+mod work_views;
 
 use std::time::Duration;
 

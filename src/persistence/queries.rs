@@ -16,7 +16,8 @@ use crate::domain::{
 
 pub use super::{
     access::{Access, Scope, Sight, access, chain, rights},
-    talks::{conversation, conversations, message, messages},
+    inbox::inbox,
+    talks::{about_task, conversation, conversations, message, messages},
 };
 use super::{tenant::Tenant, views::*};
 
@@ -26,7 +27,33 @@ const MEMBER: &str = "SELECT m.user_id, u.email, u.name, m.role, m.joined_at
     FROM workspace_members m JOIN users u ON u.id = m.user_id";
 const TASK: &str = "SELECT t.*, (SELECT coalesce(jsonb_agg(jsonb_build_object('depends_on', d.depends_on,
         'type', d.dependency_type) ORDER BY d.depends_on), '[]') FROM task_dependencies d WHERE d.task_id = t.id)
-        AS dependencies FROM tasks t";
+        AS dependencies, CASE WHEN t.status IN ('done', 'failed', 'cancelled') THEN NULL ELSE (
+            SELECT CASE
+                WHEN a.status IN ('dispatching', 'running') THEN jsonb_build_object('by', 'agent',
+                    'who', 'agent:' || a.agent_id, 'what', 'works on it')
+                WHEN a.status = 'cancelling' THEN jsonb_build_object('by', 'agent',
+                    'who', 'agent:' || a.agent_id, 'what', 'is being stopped')
+                WHEN a.status = 'queued' AND t.status = 'blocked' THEN jsonb_build_object('by', 'task', 'who', NULL,
+                    'what', 'waits for other tasks')
+                WHEN a.status = 'queued' THEN jsonb_build_object('by', 'queue', 'who', 'agent:' || a.agent_id,
+                    'what', 'waits for a free instance', 'at', a.not_before)
+                WHEN a.status = 'awaiting' THEN jsonb_build_object('by', 'person', 'who', a.delegator,
+                    'what', 'an answer is needed')
+                WHEN a.status = 'reviewing' THEN jsonb_build_object('by', 'person', 'who', NULL,
+                    'what', 'a review is needed')
+                WHEN a.status = 'paused' THEN jsonb_build_object('by', 'person', 'who', a.delegator,
+                    'what', 'it is paused: resume, reassign or cancel it')
+                WHEN a.status = 'escalated' THEN jsonb_build_object('by', 'person',
+                    'who', coalesce(a.owner, a.delegator), 'what', 'a decision is needed: resume, reassign or cancel it')
+                WHEN t.status = 'blocked' THEN jsonb_build_object('by', 'task', 'who', (
+                    SELECT 'task:' || g.depends_on FROM task_dependencies g JOIN tasks o ON o.id = g.depends_on
+                    WHERE g.task_id = t.id AND o.status <> 'done'
+                        AND g.dependency_type IN ('blocks', 'review_ready_ok') ORDER BY g.depends_on LIMIT 1),
+                    'what', 'waits for other tasks')
+                ELSE jsonb_build_object('by', 'person', 'who', coalesce(t.assignee, t.created_by),
+                    'what', 'it has to be taken up')
+            END FROM (SELECT 1) one LEFT JOIN agent_assignments a ON a.id = t.delegation_id AND a.ended_at IS NULL)
+        END AS next_move FROM tasks t";
 const AGENT: &str = "SELECT t.*, (SELECT coalesce(jsonb_agg(to_jsonb(i) ORDER BY i.id), '[]')
         FROM agent_instances i WHERE i.agent_id = t.id) AS instances FROM agents t";
 const DELEGATION: &str = "SELECT t.*,
@@ -342,11 +369,13 @@ pub async fn artifacts(
     of!(tenant, ArtifactView, fetch_all, "SELECT t.* FROM artifacts t", rest, delegation.0, limit).map(bare)
 }
 
-/// Returns the workspaces that have work open: delegations that have not ended.
+/// Returns the workspaces that have work open: delegations that have not ended, and agents that have to be told to stop.
 pub async fn workspaces_with_open_work(pool: &PgPool) -> Result<Vec<WorkspaceId>, sqlx::Error> {
-    let ids: Vec<Uuid> =
-        sqlx::query_scalar("SELECT DISTINCT workspace_id FROM agent_assignments WHERE ended_at IS NULL")
-            .fetch_all(pool)
-            .await?;
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT workspace_id FROM agent_assignments WHERE ended_at IS NULL
+             UNION SELECT workspace_id FROM agent_sessions WHERE stopping",
+    )
+    .fetch_all(pool)
+    .await?;
     Ok(ids.into_iter().map(WorkspaceId).collect())
 }

@@ -1,9 +1,12 @@
 //! Reads of conversations and messages. A direct conversation is listed for its participants only.
 
-use sqlx::{AssertSqlSafe, types::Json};
+use sqlx::{AssertSqlSafe, PgPool, types::Json};
 use uuid::Uuid;
 
-use crate::domain::{ids::ConversationId, principal::Principal};
+use crate::domain::{
+    ids::{ConversationId, TaskId, WorkspaceId},
+    principal::Principal,
+};
 
 use super::{
     access::Sight,
@@ -16,6 +19,20 @@ const CONVERSATION: &str =
     "SELECT t.*, (SELECT coalesce(jsonb_agg(p.participant ORDER BY p.joined_offset, p.participant), '[]')
         FROM conversation_participants p WHERE p.conversation_id = t.id AND p.left_offset IS NULL) AS participants
     FROM conversations t";
+
+/// Returns conversations about a task that are no direct ones, oldest first.
+pub async fn about_task(
+    pool: &PgPool,
+    workspace: WorkspaceId,
+    task: TaskId,
+    limit: i64,
+) -> Result<Vec<ConversationId>, sqlx::Error> {
+    let query = sqlx::query_scalar(
+        "SELECT id FROM conversations WHERE workspace_id = $1 AND task_id = $2 AND type <> 'dm' ORDER BY id LIMIT $3",
+    );
+    let ids: Vec<Uuid> = query.bind(workspace.0).bind(task.0).bind(limit).fetch_all(pool).await?;
+    Ok(ids.into_iter().map(ConversationId).collect())
+}
 
 /// Returns a conversation.
 pub async fn conversation(tenant: &Tenant, id: ConversationId) -> Result<Option<ConversationView>, sqlx::Error> {

@@ -3,18 +3,15 @@
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::domain::{
     access::Effect,
     agent::{AgentStatus, Availability, RuntimeKind},
     conversation::{ConversationKind, Part},
-    failure::FailureClass,
     ids::*,
     permission::Permissions,
     principal::Principal,
-    run::InterruptKind,
-    task::{DelegationStatus, Priority, Review, Route, TaskStatus, Verdict},
+    task::{Priority, TaskStatus},
     workspace::{Gate, MemberRole},
 };
 
@@ -27,6 +24,9 @@ macro_rules! views {
         pub struct $name { $($(#[$field_doc])* pub $field: $type),+ }
     )+};
 }
+pub(super) use views;
+
+pub use super::work_views::*;
 
 views! {
     /// A workspace.
@@ -126,6 +126,18 @@ views! {
         #[serde(rename = "type")]
         gate: Gate,
     }
+    /// What moves a task on.
+    NextMoveView {
+        /// `agent`, `queue`, `person` or `task`.
+        #[schemars(extend("enum" = ["agent", "queue", "person", "task"]))]
+        by: String,
+        /// Which of them, where it is one: `user:ID`, `agent:ID`, `team:ID`, `task:ID`.
+        who: Option<String>,
+        /// In words.
+        what: String,
+        /// Not before this time.
+        at: Option<DateTime<Utc>>,
+    }
     /// A task.
     TaskView {
         /// Its id.
@@ -156,6 +168,8 @@ views! {
         parent_id: Option<TaskId>,
         /// What it waits for.
         dependencies: Vec<DependencyView>,
+        /// What moves it on; nothing where it is closed.
+        next_move: Option<NextMoveView>,
         /// 0–100 from evidence, or unknown.
         progress: Option<u8>,
         /// What the agent does, in a word.
@@ -212,136 +226,6 @@ views! {
         version: u64,
         /// Since when.
         created_at: DateTime<Utc>,
-    }
-    /// An attempt of a delegation.
-    AttemptView {
-        /// Its id.
-        id: AttemptId,
-        /// By whom.
-        agent_id: AgentId,
-        /// Where.
-        instance_id: InstanceId,
-        /// Its fence.
-        fence: u64,
-        /// leased, active, succeeded, failed, lost, cancelled or superseded.
-        #[schemars(extend(
-            "enum" = ["leased", "active", "succeeded", "failed", "lost", "cancelled", "superseded"]
-        ))]
-        status: String,
-        /// How it failed.
-        failure_class: Option<FailureClass>,
-        /// In words.
-        failure_message: Option<String>,
-        /// Why this agent and this instance.
-        route: Route,
-        /// 0–100 from evidence, or unknown.
-        progress: Option<u8>,
-        /// What it does, in a word.
-        phase: Option<String>,
-        /// Tokens read by the model.
-        input_tokens: u64,
-        /// Tokens written by the model.
-        output_tokens: u64,
-        /// Cost in US dollars.
-        cost_usd: f64,
-        /// Since when.
-        started_at: DateTime<Utc>,
-        /// Until when.
-        ended_at: Option<DateTime<Utc>>,
-    }
-    /// A question of an attempt.
-    InterruptView {
-        /// Its id.
-        id: InterruptId,
-        /// Of which attempt.
-        attempt_id: AttemptId,
-        /// What kind.
-        kind: InterruptKind,
-        /// The question.
-        prompt: String,
-        /// Options, resource, schema of the answer.
-        details: Value,
-        /// open, answered, delivered or closed.
-        #[schemars(extend("enum" = ["open", "answered", "delivered", "closed"]))]
-        status: String,
-        /// The answer.
-        answer: Option<Value>,
-        /// By whom.
-        answered_by: Option<Principal>,
-        /// Since when.
-        opened_at: DateTime<Utc>,
-    }
-    /// A reviewer's word on a delegation.
-    ReviewView {
-        /// Who.
-        reviewer: Principal,
-        /// How.
-        verdict: Verdict,
-        /// Why.
-        comment: String,
-        /// When.
-        at: DateTime<Utc>,
-    }
-    /// A delegation with its attempts, questions and reviews.
-    DelegationView {
-        /// Its id.
-        id: DelegationId,
-        /// The tenant.
-        workspace_id: WorkspaceId,
-        /// Of what.
-        task_id: TaskId,
-        /// To whom.
-        agent_id: Option<AgentId>,
-        /// Where it stands.
-        status: DelegationStatus,
-        /// Why it stands there.
-        reason: Option<String>,
-        /// Why it is not handed out while it is queued, where this node runs its workspace.
-        #[serde(default)]
-        waits: Option<String>,
-        /// What to do beyond the task's own words.
-        instructions: String,
-        /// Who asked for it.
-        delegator: Principal,
-        /// Who has to approve.
-        review: Review,
-        /// Rounds of requested changes so far.
-        round: u32,
-        /// The attempt that holds it, or held it last.
-        attempt_id: Option<AttemptId>,
-        /// The agent's final words.
-        output: Option<String>,
-        /// All attempts, oldest first.
-        attempts: Vec<AttemptView>,
-        /// All questions, oldest first.
-        interrupts: Vec<InterruptView>,
-        /// All reviews, oldest first.
-        reviews: Vec<ReviewView>,
-        /// Rises with each change.
-        version: u64,
-        /// Since when.
-        created_at: DateTime<Utc>,
-        /// Last changed.
-        updated_at: DateTime<Utc>,
-        /// Until when.
-        ended_at: Option<DateTime<Utc>>,
-    }
-    /// Something that an attempt made or changed.
-    ArtifactView {
-        /// Its id.
-        id: ArtifactId,
-        /// By which attempt.
-        attempt_id: AttemptId,
-        /// `file`, `text`, `diff` or `link`.
-        kind: String,
-        /// Path or title.
-        name: String,
-        /// The content, where it is small text.
-        content: Option<String>,
-        /// Anything else.
-        details: Option<Value>,
-        /// When.
-        recorded_at: DateTime<Utc>,
     }
     /// A conversation.
     ConversationView {

@@ -101,6 +101,7 @@ fn every_link_between_documents_leads_somewhere() {
         ("docs/operations.md", "docs"),
         ("docs/events.md", "docs"),
         ("docs/access.md", "docs"),
+        ("docs/recovery.md", "docs"),
     ] {
         let text = text(document);
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());

@@ -121,8 +121,16 @@ export interface AttemptView {
   input_tokens: number;
   /** Where. */
   instance_id: InstanceId;
+  /** What it handed in when it no longer counted: kept, never applied. */
+  late_result: string | null;
+  /** What was done about its failure, and why. */
+  next_step: Step | null;
   /** Tokens written by the model. */
   output_tokens: number;
+  /** What it was told, as the SHA-256 of the whole text. */
+  pack_hash: string | null;
+  /** About how many tokens that was. */
+  pack_tokens: number | null;
   /** What it does, in a word. */
   phase: string | null;
   /** 0–100 from evidence, or unknown. */
@@ -133,6 +141,8 @@ export interface AttemptView {
   started_at: string;
   /** leased, active, succeeded, failed, lost, cancelled or superseded. */
   status: "leased" | "active" | "succeeded" | "failed" | "lost" | "cancelled" | "superseded";
+  /** It no longer counts, and its agent is still being told to stop. */
+  stopping: boolean;
 }
 
 /** Whether a person wants the agent to take work. */
@@ -140,6 +150,9 @@ export type Availability = "active" | "paused" | "draining" | "retired";
 
 /** Where a new task starts. */
 export type Birth = "backlog" | "ready";
+
+/** Whom a failure is charged to; only competence says something about an agent's skill. */
+export type Blame = "infrastructure" | "competence" | "specification" | "policy" | "coordination" | "person" | "unknown";
 
 /** A project's board. */
 export interface BoardView {
@@ -253,8 +266,16 @@ export interface DelegationView {
   instructions: string;
   /** All questions, oldest first. */
   interrupts: InterruptView[];
+  /** The next attempt does not start before this time. */
+  not_before: string | null;
+  /** What they can do. */
+  options: string[] | null;
   /** The agent's final words. */
   output: string | null;
+  /** Who is asked, where a person has to decide. */
+  owner: Principal | null;
+  /** What Link would do, for them to agree to. */
+  proposal: string | null;
   /** Why it stands there. */
   reason: string | null;
   /** Who has to approve. */
@@ -265,8 +286,12 @@ export interface DelegationView {
   round: number;
   /** Where it stands. */
   status: DelegationStatus;
+  /** The step of the ladder that was taken last, and why. */
+  step: Step | null;
   /** Of what. */
   task_id: TaskId;
+  /** Attempts at the task since a person last had a say, when it was queued. */
+  tries: number;
   /** Last changed. */
   updated_at: string;
   /** Rises with each change. */
@@ -398,7 +423,7 @@ export interface Explanation {
 }
 
 /** The class of an attempt's failure; it decides what happens next. */
-export type FailureClass = "connect_refused" | "http_server_error" | "stream_cut" | "instance_lost" | "dispatch_unknown" | "provider_rate_limit" | "provider_error" | "provider_quota" | "provider_auth" | "context_overflow" | "session_not_found" | "silent" | "loop_detected" | "evidence_missing" | "agent_blocked" | "refused" | "permission_denied" | "budget_exhausted" | "time_limit" | "misconfigured" | "unknown";
+export type FailureClass = "connect_refused" | "http_server_error" | "stream_cut" | "instance_lost" | "dispatch_unknown" | "provider_rate_limit" | "provider_error" | "provider_quota" | "provider_auth" | "context_overflow" | "session_not_found" | "silent" | "loop_detected" | "no_progress" | "evidence_missing" | "tests_failed" | "verify_failed" | "review_rejected" | "merge_conflict" | "path_claim_conflict" | "clarification_needed" | "agent_blocked" | "refused" | "permission_denied" | "approval_denied" | "budget_exhausted" | "time_limit" | "misconfigured" | "cancelled_by_user" | "unknown";
 
 /** What is wrong with one field. */
 export interface FieldError {
@@ -409,7 +434,7 @@ export interface FieldError {
 }
 
 /** Why work cannot go somewhere. */
-export type Filter = "paused" | "draining" | "retired" | "agent_full" | "no_instance" | "unhealthy" | "instance_full" | "breaker_open" | "being_tried";
+export type Filter = "paused" | "draining" | "retired" | "agent_full" | "no_instance" | "unhealthy" | "instance_full" | "breaker_open" | "being_tried" | "strategy";
 
 /** An agent, or one of its instances, that could not take the work. */
 export interface Filtered {
@@ -479,6 +504,46 @@ export interface Held {
 
 /** What a queued delegation waits for. */
 export type Hold = "gated" | "back_off" | "workspace_full" | "background_full" | "no_agent" | "nobody_can" | "next";
+
+/** Something that waits for a person's decision. */
+export interface InboxItemView {
+  /** Of which agent. */
+  agent_id: AgentId | null;
+  /** Of which attempt. */
+  attempt_id: AttemptId | null;
+  /** Of which delegation. */
+  delegation_id: DelegationId;
+  /** Who delegated the work. */
+  delegator: Principal;
+  /** Options and the schema of the answer; for an escalation the step that was taken last. */
+  details: unknown;
+  /** Its id: the question's, or the delegation's. */
+  id: string;
+  /** `KEY-12`. */
+  identifier: string;
+  /** `question`, `approval`, `auth` or `budget`: to answer; `review`: to review; `escalation`: to decide. */
+  kind: "question" | "approval" | "auth" | "budget" | "review" | "escalation";
+  /** It is for the caller first: they delegated the work, or answer for the task. */
+  mine: boolean;
+  /** What can be done, where it is no question. */
+  options: string[] | null;
+  /** Who is asked first, where it is somebody. */
+  owner: Principal | null;
+  /** How urgent. */
+  priority: Priority;
+  /** Where the task belongs. */
+  project_id: ProjectId;
+  /** What Link would do, to agree to. */
+  proposal: string | null;
+  /** Since when it waits. */
+  since: string;
+  /** Of which task. */
+  task_id: TaskId;
+  /** The question, what was handed in, or why it does not go on. */
+  text: string;
+  /** The task, in a line. */
+  title: string;
+}
 
 /** A server that runs an agent. */
 export interface Instance {
@@ -668,6 +733,18 @@ export interface NewKey {
   revoked_at: string | null;
   scopes: string[];
   workspace_id: WorkspaceId | null;
+}
+
+/** What moves a task on. */
+export interface NextMoveView {
+  /** Not before this time. */
+  at: string | null;
+  /** `agent`, `queue`, `person` or `task`. */
+  by: "agent" | "queue" | "person" | "task";
+  /** In words. */
+  what: string;
+  /** Which of them, where it is one: `user:ID`, `agent:ID`, `team:ID`, `task:ID`. */
+  who: string | null;
 }
 
 /** An instance on which the work could be done. */
@@ -932,6 +1009,41 @@ export interface ServiceView {
 /** How an instance stands, as everyone is told. */
 export type Standing = "sound" | "degraded" | "open" | "half_open";
 
+/** One step of the ladder, and why it was taken. */
+export interface Step {
+  /** Whose it was. */
+  agent: AgentId;
+  /** The attempt that failed. */
+  attempt: AttemptId;
+  /** Whom that is charged to. */
+  blame: Blame;
+  /** How the attempt failed. */
+  class: FailureClass;
+  /** Who failed since then. */
+  failed_agents: AgentId[];
+  /** Where work on the task failed since a person last had a say. */
+  failed_instances: InstanceId[];
+  /** What this failure has in common with others of its kind; with the same one no strategy is repeated. */
+  fingerprint: string;
+  /** Where it ran. */
+  instance: InstanceId;
+  /** The same, for people. */
+  message: string;
+  /** What would be next, if this does not help either. */
+  otherwise: Strategy[];
+  /** Who is asked, where a person has to decide: who delegated, or who answers for the task. */
+  owner: Principal | null;
+  /** What would have come first and is not possible: there is no other instance, model or agent. */
+  passed_over: Strategy[];
+  /** What is done. */
+  strategy: Strategy;
+  /** Why, in words. */
+  why: string;
+}
+
+/** What is done after a failure. */
+export type Strategy = "same_instance" | "other_instance" | "add_context" | "other_model" | "other_agent" | "split_task" | "ask_person";
+
 /** What an event is about, as `kind:id`. */
 export type Subject = string;
 
@@ -961,6 +1073,8 @@ export interface TaskView {
   id: TaskId;
   /** `KEY-12`. */
   identifier: string;
+  /** What moves it on; nothing where it is closed. */
+  next_move: NextMoveView | null;
   /** The `12`. */
   number: number;
   /** What it is a part of. */
@@ -1304,6 +1418,13 @@ export interface WorkspacesFormTeamInput {
 }
 
 export interface WorkspacesListTeamsInput {
+  cursor?: string | null;
+  /** The most rows of one page; 50 when absent. */
+  limit?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesInboxInput {
   cursor?: string | null;
   /** The most rows of one page; 50 when absent. */
   limit?: number | null;
@@ -2087,6 +2208,8 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     form_team: Mutation<WorkspacesFormTeamInput, TeamView>;
     /** Lists the teams. */
     list_teams: Query<WorkspacesListTeamsInput, Page<TeamView>>;
+    /** Lists what waits for a decision that the caller may make: questions, reviews, escalations. */
+    inbox: Query<WorkspacesInboxInput, Page<InboxItemView>>;
     /** Makes a role of permissions that the caller has. */
     create_role: Mutation<WorkspacesCreateRoleInput, RoleView>;
     /** Lists the roles that the workspace made; owner, admin, member and guest are built in. */

@@ -215,7 +215,11 @@ impl Translator {
         let answer = json!({ "type": "array", "items": { "type": "array", "items": { "type": "string" } } });
         let details = json!({
             "questions": questions,
-            "schema": { "type": "object", "required": ["answers"], "properties": { "answers": answer } },
+            "schema": { "anyOf": [
+                { "type": "string", "minLength": 1 },
+                { "type": "object", "required": ["answers"], "properties": { "answers": answer } },
+                { "type": "object", "required": ["text"], "properties": { "text": { "type": "string" } } },
+            ] },
         });
         self.asked(format!("{QUESTION}{id}"), InterruptKind::Question, prompt, details, out);
     }

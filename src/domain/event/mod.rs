@@ -307,6 +307,16 @@ pub enum SessionEvent {
         /// The driver's own notes.
         remote: Value,
     },
+    /// What the attempt is told was put together.
+    #[serde(rename = "session:packed")]
+    Packed {
+        /// The SHA-256 of the whole text, in hexadecimal digits.
+        hash: String,
+        /// About how many tokens it has.
+        tokens: u64,
+        /// What did not fit.
+        left_out: Vec<String>,
+    },
     /// The stream was followed up to here.
     #[serde(rename = "session:followed")]
     Followed {

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::{
-    failure::FailureClass,
+    failure::{Blame, FailureClass},
     ids::*,
     principal::Principal,
     run::{InterruptKind, Usage},
-    task::{Priority, QueueReason, Review, Route, TaskStatus, Verdict},
+    task::{Priority, QueueReason, Review, Route, Step, TaskStatus, Verdict},
     text::{Label, Prose, Title},
     workspace::Gate,
 };
@@ -123,12 +123,15 @@ pub enum TaskEvent {
         review: Review,
         /// Not to be dispatched before this time.
         not_before: Option<DateTime<Utc>>,
-        /// Attempts made since a person last had a say.
+        /// Attempts at the task since a person last had a say.
         tries: u32,
         /// Rounds of requested changes so far.
         round: u32,
         /// Why it is in the queue.
         reason: QueueReason,
+        /// After a failure: what is done about it, and why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<Box<Step>>,
     },
     /// The agent works on it.
     #[serde(rename = "delegation:running")]
@@ -195,6 +198,12 @@ pub enum TaskEvent {
         delegation: DelegationId,
         /// Why.
         class: FailureClass,
+        /// Whom that is charged to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        blame: Option<Blame>,
+        /// What the failure has in common with others of its kind.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fingerprint: Option<String>,
     },
     /// A person has to decide how to go on.
     #[serde(rename = "delegation:escalated")]
@@ -205,6 +214,18 @@ pub enum TaskEvent {
         reason: String,
         /// What can be done.
         options: Vec<String>,
+        /// Who is asked first: who delegated, or who answers for the task.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Principal>,
+        /// What the attempts have produced.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evidence: Vec<ArtifactId>,
+        /// What Link would do, for the person to agree to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proposal: Option<String>,
+        /// The failure, and the steps that did not help.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<Box<Step>>,
     },
     /// The running attempt is being stopped.
     #[serde(rename = "delegation:cancelling")]
@@ -288,6 +309,9 @@ pub enum TaskEvent {
         class: FailureClass,
         /// For people.
         message: String,
+        /// How long the instance, or the model's provider, wants to be left alone, in milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
     },
     /// Its instance is gone.
     #[serde(rename = "attempt:lost")]
@@ -312,6 +336,16 @@ pub enum TaskEvent {
     AttemptSuperseded {
         /// Which.
         attempt: AttemptId,
+    },
+    /// The agent of an attempt that no longer counts was told to stop, and nothing more is expected of it.
+    #[serde(rename = "attempt:released")]
+    AttemptReleased {
+        /// Which.
+        attempt: AttemptId,
+        /// Whether the agent is known to have stopped.
+        stopped: bool,
+        /// A result that came in too late: kept, never applied.
+        late_result: Option<Prose>,
     },
 
     /// A question is open.
@@ -346,6 +380,20 @@ pub enum TaskEvent {
         /// Which.
         interrupt: InterruptId,
     },
+    /// The instance waits for the answer no longer; the person who is asked still may give it.
+    #[serde(rename = "interrupt:lapsed")]
+    InterruptLapsed {
+        /// Which.
+        interrupt: InterruptId,
+    },
+    /// The agent asks the same again: the answer, given or to come, goes there.
+    #[serde(rename = "interrupt:renewed")]
+    InterruptRenewed {
+        /// Which.
+        interrupt: InterruptId,
+        /// The driver's new name for it.
+        key: String,
+    },
     /// It went away unanswered.
     #[serde(rename = "interrupt:closed")]
     InterruptClosed {
@@ -371,6 +419,17 @@ pub enum TaskEvent {
         /// Anything else.
         details: Value,
     },
+}
+
+impl TaskEvent {
+    /// Tells whether it ends an attempt whose agent may not know that: it has to be told to stop.
+    pub fn leaves_an_agent_at_work(&self) -> bool {
+        match self {
+            Self::AttemptSuperseded { .. } => true,
+            Self::AttemptLost { class, .. } | Self::AttemptFailed { class, .. } => class.may_still_run(),
+            _ => false,
+        }
+    }
 }
 
 mod double_option {

@@ -168,6 +168,8 @@ pub enum Filter {
     BreakerOpen,
     /// The instance's breaker is half open, and the one attempt that may try it runs.
     BeingTried,
+    /// The step that was taken after a failure leads elsewhere.
+    Strategy,
 }
 
 /// Chooses among what is possible; nothing where nothing is. Returns the place in `arms`, the instance, and why.

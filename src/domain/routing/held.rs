@@ -148,6 +148,7 @@ impl Filter {
             Self::InstanceFull => "the instance has no free slot",
             Self::BreakerOpen => "the instance's breaker is open",
             Self::BeingTried => "one attempt finds out whether the instance serves again",
+            Self::Strategy => "the step that was taken after a failure leads elsewhere",
         }
     }
 }

@@ -152,7 +152,7 @@ impl Learned {
         match class.blame() {
             Blame::Competence => self.rewarded(cell, reward(Ended::Failed, None, None), at),
             Blame::Infrastructure => self.instances.entry(instance).or_default().failed(attempt, since, at),
-            Blame::Specification | Blame::Policy | Blame::Unknown => {}
+            Blame::Specification | Blame::Policy | Blame::Coordination | Blame::Person | Blame::Unknown => {}
         }
     }
 

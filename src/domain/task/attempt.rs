@@ -7,93 +7,20 @@ use crate::domain::{
     event::{ArtifactName, TaskEvent},
     failure::FailureClass,
     ids::*,
-    run::{InterruptKind, Usage},
-    text::{Label, Prose, scrubbed, storable},
+    run::Usage,
+    text::{Label, Prose, storable},
 };
 
-use super::{delegation::may_answer, *};
+use super::{
+    interrupts::{about, question},
+    ladder::{Fallen, fnv},
+    *,
+};
 
 /// The longest message of a report that is kept.
 const MESSAGE_LENGTH_MAX: usize = 2_000;
-/// The longest question that is kept.
-const PROMPT_LENGTH_MAX: usize = 65_536;
-
-/// Something that an attempt reports.
-#[derive(Clone, Debug)]
-pub enum Report {
-    /// The instance has the work.
-    Accepted,
-    /// The work moved on.
-    Progress {
-        /// 0–100 from evidence, or unknown.
-        percent: Option<u8>,
-        /// One word.
-        phase: String,
-        /// One line.
-        message: Option<String>,
-    },
-    /// A tool call ended.
-    Tool {
-        /// The tool.
-        tool: String,
-        /// Whether it worked.
-        ok: bool,
-        /// One line.
-        summary: String,
-    },
-    /// Something was made or changed.
-    Artifact {
-        /// Its id.
-        artifact: ArtifactId,
-        /// `file`, `text`, `diff`, `link`.
-        kind: Label,
-        /// Path or title.
-        name: ArtifactName,
-        /// The content, where it is small text.
-        content: Option<String>,
-        /// Anything else.
-        details: Value,
-    },
-    /// Tokens and cost so far.
-    Usage(Usage),
-    /// A question.
-    Asked {
-        /// Its id.
-        interrupt: InterruptId,
-        /// The driver's name for it.
-        key: String,
-        /// What kind.
-        kind: InterruptKind,
-        /// The question.
-        prompt: String,
-        /// Options, resource, schema of the answer.
-        details: Value,
-    },
-    /// The agent has the answer.
-    Delivered(InterruptId),
-    /// The question went away.
-    Withdrawn {
-        /// The driver's name for it.
-        key: String,
-    },
-    /// The work is handed in.
-    Submitted {
-        /// The agent's final words.
-        text: Prose,
-        /// The id for the artifact that keeps them.
-        artifact: ArtifactId,
-    },
-    /// The attempt ended without a result.
-    Failed {
-        /// How.
-        class: FailureClass,
-        /// For people.
-        message: String,
-    },
-    /// The attempt was stopped as wanted.
-    Stopped,
-}
-
+/// So many names of things that were made are remembered; behind them nothing counts as new.
+const MADE_MAX: usize = 512;
 impl Task {
     pub(super) fn dispatch(
         &self,
@@ -150,97 +77,38 @@ impl Task {
             Report::Tool { tool, ok, summary } => {
                 vec![TaskEvent::AttemptTool { attempt, tool: bounded(&tool), ok, summary: bounded(&summary) }]
             }
-            Report::Artifact { artifact, kind, name, content, details } => {
-                let (content, details) = (content.map(|text| storable(&text, usize::MAX)), scrubbed(details));
-                vec![TaskEvent::ArtifactRecorded { artifact, attempt, kind, name, content, details }]
-            }
+            Report::Artifact(made) => vec![made.recorded(attempt)],
             Report::Usage(usage) => match known.usage.grown_to(usage) {
                 usage if usage == known.usage => vec![],
                 usage => vec![TaskEvent::AttemptUsage { attempt, usage }],
             },
             Report::Asked { .. } if cancelling => vec![],
             Report::Asked { interrupt, key, kind, prompt, details } => {
-                let (key, prompt, details) = (bounded(&key), storable(&prompt, PROMPT_LENGTH_MAX), scrubbed(details));
-                self.asked(open, TaskEvent::InterruptOpened { interrupt, attempt, key, kind, prompt, details })
+                self.asked(open, question(interrupt, attempt, &key, kind, &prompt, details))
             }
-            // Nothing can have been delivered of a question that is still open.
+            // Nothing can have been delivered of a question that is still open, or that nobody waits for.
             Report::Delivered(interrupt) => match open.interrupts.get(&interrupt) {
-                Some(Interrupt { answer: Some(_), .. }) => vec![TaskEvent::InterruptDelivered { interrupt }],
-                Some(Interrupt { answer: None, .. }) | None => vec![],
+                Some(Interrupt { answer: Some(_), lapsed: false, .. }) => {
+                    vec![TaskEvent::InterruptDelivered { interrupt }]
+                }
+                Some(_) | None => vec![],
             },
             Report::Withdrawn { key } => self.withdrawn(open, &bounded(&key)),
             Report::Submitted { text, artifact } => self.submitted(cx, open, attempt, text, artifact),
-            Report::Failed { class, message } => self.failed(cx, open, attempt, class, &message),
+            Report::Failed { class, message, retry_after_ms } => {
+                self.failed(cx, open, attempt, class, &message, retry_after_ms)
+            }
             Report::Stopped => {
-                self.failed(cx, open, attempt, FailureClass::InstanceLost, "the instance stopped the work by itself")
+                let message = "the instance stopped the work by itself";
+                self.failed(cx, open, attempt, FailureClass::InstanceLost, message, None)
             }
         })
     }
 
-    fn accepted(&self, open: &Delegation, attempt: AttemptId) -> Vec<TaskEvent> {
+    pub(super) fn accepted(&self, open: &Delegation, attempt: AttemptId) -> Vec<TaskEvent> {
         let mut events =
             vec![TaskEvent::AttemptAccepted { attempt }, TaskEvent::DelegationRunning { delegation: open.id }];
         events.extend(self.brought_to(TaskStatus::InProgress, "an agent works on it"));
-        events
-    }
-
-    fn asked(&self, open: &Delegation, opened: TaskEvent) -> Vec<TaskEvent> {
-        let TaskEvent::InterruptOpened { interrupt, ref key, .. } = opened else { return vec![] };
-        // An answered question that comes in again, as after a resumed stream, would stop the work for ever.
-        if open.asked.contains_key(key) || open.asked.values().any(|known| *known == interrupt) {
-            return vec![];
-        }
-        let mut events = vec![];
-        if open.status == DelegationStatus::Dispatching {
-            events.extend(self.accepted(open, open.attempt.map_or(AttemptId(Default::default()), |holder| holder.id)));
-        }
-        events.push(opened);
-        events.push(TaskEvent::DelegationAwaiting { delegation: open.id, interrupt });
-        let from = if events.len() > 2 { TaskStatus::InProgress } else { self.status };
-        if from == TaskStatus::InProgress {
-            let reason = "an agent asks".to_owned();
-            events.push(TaskEvent::Transitioned { from, to: TaskStatus::AwaitingInput, reason });
-        }
-        events
-    }
-
-    pub(super) fn answer(
-        &self,
-        cx: Circumstance,
-        id: DelegationId,
-        interrupt: InterruptId,
-        answer: Value,
-    ) -> Result<Vec<TaskEvent>, Rejection> {
-        let open = self.open_delegation(id)?;
-        let asked = open.interrupts.get(&interrupt).ok_or(Rejection::NotFound("interrupt"))?;
-        if asked.answer.is_some() {
-            return Err(Rejection::Busy("the question is answered already"));
-        }
-        if !may_answer(cx.by) {
-            return Err(Rejection::Forbidden("only a person can answer an agent's question"));
-        }
-        let mut events = vec![TaskEvent::InterruptResolved { interrupt, answer: scrubbed(answer), by: cx.by }];
-        events.extend(self.going_on_without(open, interrupt));
-        Ok(events)
-    }
-
-    fn withdrawn(&self, open: &Delegation, key: &str) -> Vec<TaskEvent> {
-        let asked = open.interrupts.iter().find(|(_, asked)| asked.key == key && asked.answer.is_none());
-        let Some((interrupt, _)) = asked else { return vec![] };
-        let mut events =
-            vec![TaskEvent::InterruptClosed { interrupt: *interrupt, reason: "withdrawn by the agent".into() }];
-        events.extend(self.going_on_without(open, *interrupt));
-        events
-    }
-
-    /// The work goes on when no other question is open.
-    fn going_on_without(&self, open: &Delegation, gone: InterruptId) -> Vec<TaskEvent> {
-        let others = open.interrupts.iter().any(|(id, asked)| *id != gone && asked.answer.is_none());
-        if others || open.status != DelegationStatus::Awaiting {
-            return vec![];
-        }
-        let mut events = vec![TaskEvent::DelegationRunning { delegation: open.id }];
-        events.extend(self.brought_to(TaskStatus::InProgress, "the questions are answered"));
         events
     }
 
@@ -269,7 +137,7 @@ impl Task {
         }
         if evidence.is_empty() {
             let message = "the agent says that it is done and shows nothing for it";
-            return self.failed(cx, open, attempt, FailureClass::EvidenceMissing, message);
+            return self.failed(cx, open, attempt, FailureClass::EvidenceMissing, message, None);
         }
         events.extend(self.closed_interrupts("the work was handed in"));
         // A result can be the first thing that is heard of an attempt, or come while a question is open.
@@ -301,25 +169,55 @@ impl Task {
         attempt: AttemptId,
         class: FailureClass,
         message: &str,
+        retry_after_ms: Option<u64>,
     ) -> Vec<TaskEvent> {
         use FailureClass as F;
+        let Some(known) = self.attempts.get(&attempt) else { return vec![] };
         let message = bounded(message);
         let mut events = self.closed_interrupts("the attempt ended");
         let lost = matches!(class, F::ConnectRefused | F::InstanceLost | F::DispatchUnknown | F::SessionNotFound);
         events.push(if lost {
             TaskEvent::AttemptLost { attempt, class, message: message.clone() }
         } else {
-            TaskEvent::AttemptFailed { attempt, class, message: message.clone() }
+            TaskEvent::AttemptFailed { attempt, class, message: message.clone(), retry_after_ms }
         });
+        let (agent, instance, owner) = (known.agent, known.instance, self.owner(open));
+        let fallen = Fallen { attempt, agent, instance, class, message: &message, owner };
         if self.status == TaskStatus::AwaitingInput {
             events.push(self.transitioned(TaskStatus::InProgress, "the attempt ended"));
             let mut then = self.clone();
             then.status = TaskStatus::InProgress;
-            events.extend(then.recover(open, cx.now, class, &message));
+            events.extend(then.recover(open, cx.now, fallen, retry_after_ms));
         } else {
-            events.extend(self.recover(open, cx.now, class, &message));
+            events.extend(self.recover(open, cx.now, fallen, retry_after_ms));
         }
         events
+    }
+
+    /// What comes too late is kept, and counts for nothing.
+    pub(super) fn archive(&self, attempt: AttemptId, made: Made) -> Result<Vec<TaskEvent>, Rejection> {
+        if !self.attempts.contains_key(&attempt) {
+            return Err(Rejection::NotFound("attempt"));
+        }
+        if !self.is_stopping(attempt) {
+            return Err(Rejection::Fenced);
+        }
+        Ok(vec![made.recorded(attempt)])
+    }
+
+    pub(super) fn release(
+        &self,
+        attempt: AttemptId,
+        stopped: bool,
+        late_result: Option<Prose>,
+    ) -> Result<Vec<TaskEvent>, Rejection> {
+        if !self.attempts.contains_key(&attempt) {
+            return Err(Rejection::NotFound("attempt"));
+        }
+        if !self.is_stopping(attempt) {
+            return Ok(vec![]);
+        }
+        Ok(vec![TaskEvent::AttemptReleased { attempt, stopped, late_result }])
     }
 
     fn stopped(&self, open: &Delegation, attempt: AttemptId, late_result: Option<Prose>) -> Vec<TaskEvent> {
@@ -333,13 +231,20 @@ impl Task {
 
     pub(super) fn apply_attempt(&mut self, event: &TaskEvent) {
         match event {
-            TaskEvent::AttemptStarted { attempt, delegation, agent, fence, .. } => {
+            TaskEvent::AttemptStarted { attempt, delegation, agent, instance, fence, .. } => {
                 self.fence = *fence;
-                let state = AttemptState { delegation: *delegation, open: true, usage: Usage::default() };
+                self.tries += 1;
+                let state = AttemptState {
+                    delegation: *delegation,
+                    agent: *agent,
+                    instance: *instance,
+                    open: true,
+                    stopping: false,
+                    usage: Usage::default(),
+                };
                 self.attempts.insert(*attempt, state);
                 if let Some(open) = &mut self.delegation {
                     open.status = DelegationStatus::Dispatching;
-                    open.tries += 1;
                     open.attempt = Some(Holder { id: *attempt, agent: *agent, fence: *fence, percent: None });
                 }
             }
@@ -355,19 +260,48 @@ impl Task {
             | TaskEvent::AttemptSuperseded { attempt } => {
                 if let Some(state) = self.attempts.get_mut(attempt) {
                     state.open = false;
+                    state.stopping = event.leaves_an_agent_at_work();
                 }
                 if let Some(open) = &mut self.delegation {
                     open.attempt = None;
                 }
             }
-            TaskEvent::InterruptOpened { interrupt, attempt, key, kind, .. } => {
+            TaskEvent::AttemptReleased { attempt, .. } => {
+                if let Some(state) = self.attempts.get_mut(attempt) {
+                    state.stopping = false;
+                }
+            }
+            TaskEvent::InterruptOpened { interrupt, attempt, key, kind, prompt, details } => {
                 if let Some(open) = &mut self.delegation {
-                    let asked = Interrupt { key: key.clone(), kind: *kind, attempt: *attempt, answer: None };
+                    let asked = Interrupt {
+                        key: key.clone(),
+                        kind: *kind,
+                        attempt: *attempt,
+                        about: about(*kind, prompt, details),
+                        schema: details.get("schema").cloned(),
+                        lapsed: false,
+                        answer: None,
+                    };
                     open.interrupts.insert(*interrupt, asked);
                     open.asked.insert(key.clone(), *interrupt);
                 }
             }
+            TaskEvent::InterruptLapsed { interrupt } => {
+                if let Some(asked) = self.interrupt_mut(interrupt) {
+                    asked.lapsed = true;
+                }
+            }
+            TaskEvent::InterruptRenewed { interrupt, key } => {
+                if let Some(asked) = self.interrupt_mut(interrupt) {
+                    asked.lapsed = false;
+                    asked.key.clone_from(key);
+                }
+                if let Some(open) = &mut self.delegation {
+                    open.asked.insert(key.clone(), *interrupt);
+                }
+            }
             TaskEvent::InterruptResolved { interrupt, answer, .. } => {
+                self.tried.forget();
                 if let Some(asked) = self.interrupt_mut(interrupt) {
                     asked.answer = Some(answer.clone());
                 }
@@ -377,7 +311,14 @@ impl Task {
                     open.interrupts.remove(interrupt);
                 }
             }
-            TaskEvent::ArtifactRecorded { artifact, .. } => {
+            TaskEvent::ArtifactRecorded { artifact, attempt, kind, name, .. } => {
+                let counts = self.attempts.get(attempt).is_some_and(|known| known.open);
+                if !counts || **kind == *PARTIAL {
+                    return;
+                }
+                if self.made.len() < MADE_MAX && self.made.insert(fnv(format!("{kind}:{name}").as_bytes())) {
+                    self.tried.forget();
+                }
                 if let Some(open) = &mut self.delegation
                     && !open.evidence.contains(artifact)
                 {
@@ -394,6 +335,6 @@ impl Task {
     }
 }
 
-fn bounded(text: &str) -> String {
+pub(super) fn bounded(text: &str) -> String {
     storable(text, MESSAGE_LENGTH_MAX)
 }

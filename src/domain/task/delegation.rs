@@ -1,16 +1,18 @@
 //! A delegation's life as people see it: asked for, queued, stopped, answered, reviewed.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::domain::{
     event::TaskEvent,
-    failure::FailureClass,
     ids::*,
     principal::Principal,
     text::{Prose, storable},
 };
 
-use super::*;
+use super::{
+    ladder::{Fallen, pause},
+    *,
+};
 
 /// The longest reason of a cancel that is kept.
 const REASON_LENGTH_MAX: usize = 2_000;
@@ -22,6 +24,11 @@ impl Task {
         }
         if self.ended.contains_key(&new.id) {
             return Err(Rejection::Busy("a delegation of this name has ended already"));
+        }
+        // Whatever wakes Link up again and again has no more tries than the first time.
+        let tries = self.tries_after_a_say_of(cx.by);
+        if tries >= TRIES_MAX {
+            return Err(Rejection::Busy("the task has used up its tries: a person has to decide how it goes on"));
         }
         let mut events = vec![];
         match self.status {
@@ -44,9 +51,10 @@ impl Task {
             delegator: cx.by,
             review: new.review,
             not_before: None,
-            tries: 0,
+            tries,
             round: 0,
             reason: QueueReason::Created,
+            step: None,
         });
         Ok(events)
     }
@@ -91,27 +99,40 @@ impl Task {
         }
     }
 
-    pub(super) fn resume(&self, id: DelegationId) -> Result<Vec<TaskEvent>, Rejection> {
+    pub(super) fn resume(&self, cx: Circumstance, id: DelegationId) -> Result<Vec<TaskEvent>, Rejection> {
         use DelegationStatus as D;
         let open = self.open_delegation(id)?;
         match open.status {
             D::Queued => Ok(vec![]),
             D::Paused | D::Escalated => {
+                let tries = self.tries_after_a_say_of(cx.by);
+                if tries >= TRIES_MAX {
+                    return Err(Rejection::Forbidden("the task has used up its tries: a person has to let it go on"));
+                }
                 let mut events = self.superseded("a person let it go on");
-                events.push(requeued(open, QueueReason::Resumed, None));
+                events.push(requeued(open, QueueReason::Resumed, tries));
                 Ok(events)
             }
             from => Err(no_step(from, "queued")),
         }
     }
 
-    pub(super) fn reassign(&self, id: DelegationId, agent: AgentId) -> Result<Vec<TaskEvent>, Rejection> {
+    pub(super) fn reassign(
+        &self,
+        cx: Circumstance,
+        id: DelegationId,
+        agent: AgentId,
+    ) -> Result<Vec<TaskEvent>, Rejection> {
         use DelegationStatus as D;
         let open = self.open_delegation(id)?;
         match open.status {
             D::Queued | D::Dispatching | D::Running | D::Awaiting | D::Paused | D::Escalated => {
+                let tries = self.tries_after_a_say_of(cx.by);
+                if tries >= TRIES_MAX {
+                    return Err(Rejection::Forbidden("the task has used up its tries: a person has to let it go on"));
+                }
                 let mut events = self.superseded("the delegation went to another agent");
-                let mut queued = requeued(open, QueueReason::Reassigned, None);
+                let mut queued = requeued(open, QueueReason::Reassigned, tries);
                 if let TaskEvent::DelegationQueued { agent: to, .. } = &mut queued {
                     *to = Some(agent);
                 }
@@ -174,24 +195,49 @@ impl Task {
         &self,
         open: &Delegation,
         now: DateTime<Utc>,
-        class: FailureClass,
-        message: &str,
+        fallen: Fallen<'_>,
+        retry_after_ms: Option<u64>,
     ) -> Vec<TaskEvent> {
-        let mut events = vec![TaskEvent::DelegationRecovering { delegation: open.id, class }];
-        if class.retryable() && open.tries < TRIES_MAX {
-            events.push(requeued(open, QueueReason::Retry, Some(now + backoff(open.tries))));
+        let step = self.tried.next(fallen, self.tries, open.agent.is_some());
+        let (class, blame) = (step.class, Some(step.blame));
+        let fingerprint = Some(step.fingerprint.clone());
+        let mut events = vec![TaskEvent::DelegationRecovering { delegation: open.id, class, blame, fingerprint }];
+        if !step.strategy.needs_a_person() {
+            let mut queued = requeued(open, QueueReason::Retry, self.tries);
+            if let TaskEvent::DelegationQueued { not_before, step: taken, .. } = &mut queued {
+                *not_before = Some(now + pause(fallen.attempt, self.tries, retry_after_ms));
+                *taken = Some(Box::new(step));
+            }
+            events.push(queued);
             return events;
         }
-        let reason = if class.retryable() {
-            format!("{} attempts failed, the last one: {message}", open.tries)
-        } else {
-            message.to_owned()
+        let reason = match (class.retryable(), self.tries) {
+            (true, 2..) => format!("{} attempts failed, the last one: {}", self.tries, fallen.message),
+            _ => fallen.message.to_owned(),
         };
-        events.push(escalated(open.id, reason));
+        events.push(TaskEvent::DelegationEscalated {
+            delegation: open.id,
+            reason,
+            options: options(),
+            owner: step.owner,
+            evidence: open.evidence.clone(),
+            proposal: step.proposal(),
+            step: Some(Box::new(step)),
+        });
         if self.status == TaskStatus::InProgress {
             events.push(self.transitioned(TaskStatus::AwaitingInput, "a person has to decide"));
         }
         events
+    }
+
+    /// A person's say gives a task its tries back; nothing else does.
+    fn tries_after_a_say_of(&self, by: Principal) -> u32 {
+        if by.user().is_some() { 0 } else { self.tries }
+    }
+
+    /// Who is asked when Link cannot go on: who delegated, or who answers for the task.
+    pub(super) fn owner(&self, open: &Delegation) -> Option<Principal> {
+        [Some(open.delegator), self.assignee].into_iter().flatten().find(|who| who.user().is_some())
     }
 
     /// The task is free again when its delegation ended without a result.
@@ -232,8 +278,17 @@ impl Task {
                 not_before,
                 tries,
                 round,
-                ..
+                reason,
+                step,
             } => {
+                // Only a person's say leaves it without tries.
+                if *reason != QueueReason::Retry && *tries == 0 {
+                    self.tried.forget();
+                }
+                if let Some(step) = step {
+                    self.tried.note(step);
+                }
+                self.tries = *tries;
                 self.delegation = Some(Delegation {
                     id: *delegation,
                     status: D::Queued,
@@ -242,7 +297,6 @@ impl Task {
                     delegator: *delegator,
                     review: *review,
                     round: *round,
-                    tries: *tries,
                     not_before: *not_before,
                     attempt: None,
                     interrupts: Default::default(),
@@ -282,23 +336,24 @@ impl Task {
     }
 }
 
-/// The same delegation in the queue again. A person's say gives it its tries back; nothing else does.
-fn requeued(open: &Delegation, reason: QueueReason, not_before: Option<DateTime<Utc>>) -> TaskEvent {
+/// The same delegation in the queue again.
+fn requeued(open: &Delegation, reason: QueueReason, tries: u32) -> TaskEvent {
     TaskEvent::DelegationQueued {
         delegation: open.id,
         agent: open.agent,
         instructions: open.instructions.clone(),
         delegator: open.delegator,
         review: open.review,
-        not_before,
-        tries: if reason == QueueReason::Retry { open.tries } else { 0 },
+        not_before: None,
+        tries,
         round: open.round,
         reason,
+        step: None,
     }
 }
 
 fn with_changes(open: &Delegation, comment: &Prose) -> TaskEvent {
-    let mut queued = requeued(open, QueueReason::ChangesRequested, None);
+    let mut queued = requeued(open, QueueReason::ChangesRequested, 0);
     if let TaskEvent::DelegationQueued { instructions, round, .. } = &mut queued {
         *round += 1;
         *instructions = Prose::fitted(&format!("{}\n\nA reviewer asks for changes: {comment}", open.instructions));
@@ -308,20 +363,15 @@ fn with_changes(open: &Delegation, comment: &Prose) -> TaskEvent {
 
 /// A person has to decide how the delegation goes on.
 pub(in crate::domain) fn escalated(delegation: DelegationId, reason: String) -> TaskEvent {
-    let options = ["resume", "reassign", "cancel"].map(String::from).to_vec();
-    TaskEvent::DelegationEscalated { delegation, reason, options }
+    let (owner, evidence, proposal, step) = (None, vec![], None, None);
+    TaskEvent::DelegationEscalated { delegation, reason, options: options(), owner, evidence, proposal, step }
+}
+
+/// What a person can do about a delegation that does not go on by itself.
+fn options() -> Vec<String> {
+    ["resume", "reassign", "cancel"].map(String::from).to_vec()
 }
 
 fn no_step(from: DelegationStatus, to: &str) -> Rejection {
     Rejection::Transition { what: "the delegation", from: from.to_string(), to: to.into() }
-}
-
-/// Half a second, doubled with each try, at most half a minute.
-fn backoff(tries: u32) -> TimeDelta {
-    TimeDelta::milliseconds((250 << tries.min(7)).min(30_000))
-}
-
-/// Who may close a question is everybody but the agent that asked.
-pub(super) fn may_answer(by: Principal) -> bool {
-    by.user().is_some()
 }

@@ -82,19 +82,15 @@ impl Task {
     pub fn apply(&mut self, offset: u64, event: &TaskEvent) {
         self.version = offset;
         match event {
-            TaskEvent::Created { title, description, status, assignee, .. } => {
+            TaskEvent::Created { status, assignee, .. } => {
                 self.exists = true;
                 self.status = *status;
-                self.title = title.to_string();
-                self.description = description.to_string();
                 self.assignee = *assignee;
             }
             TaskEvent::Updated { title, description, assignee, .. } => {
-                if let Some(title) = title {
-                    self.title = title.to_string();
-                }
-                if let Some(description) = description {
-                    self.description = description.to_string();
+                // Other words for the work are reason enough to try again what did not help.
+                if title.is_some() || description.is_some() {
+                    self.tried.forget();
                 }
                 if let Some(assignee) = assignee {
                     self.assignee = *assignee;
@@ -131,9 +127,12 @@ impl Task {
             | TaskEvent::AttemptLost { .. }
             | TaskEvent::AttemptCancelled { .. }
             | TaskEvent::AttemptSuperseded { .. }
+            | TaskEvent::AttemptReleased { .. }
             | TaskEvent::InterruptOpened { .. }
             | TaskEvent::InterruptResolved { .. }
             | TaskEvent::InterruptDelivered { .. }
+            | TaskEvent::InterruptLapsed { .. }
+            | TaskEvent::InterruptRenewed { .. }
             | TaskEvent::InterruptClosed { .. }
             | TaskEvent::ArtifactRecorded { .. } => self.apply_attempt(event),
         }

@@ -5,10 +5,13 @@
 
 mod attempt;
 mod delegation;
+mod interrupts;
+mod ladder;
 mod lifecycle;
+mod report;
 mod types;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -21,8 +24,10 @@ use super::{
     run::{InterruptKind, Usage},
 };
 
-pub use attempt::Report;
 pub(super) use delegation::escalated;
+use ladder::Tried;
+pub use ladder::{Step, TRIES_MAX};
+pub use report::{Made, PARTIAL, Report};
 pub use types::*;
 
 /// What a command is decided under: who, when.
@@ -39,11 +44,17 @@ pub struct Circumstance {
 pub struct Task {
     exists: bool,
     status: TaskStatus,
-    title: String,
-    description: String,
     assignee: Option<Principal>,
     version: u64,
     fence: u64,
+    /// Attempts since a person last had a say, whatever started them.
+    #[serde(default)]
+    tries: u32,
+    #[serde(default)]
+    tried: Tried,
+    /// The names of what attempts have made, as numbers: something of a new name is news.
+    #[serde(default)]
+    made: BTreeSet<u64>,
     delegation: Option<Delegation>,
     /// Delegations that ended, so that a late report can be told from a wrong one.
     ended: BTreeMap<DelegationId, DelegationStatus>,
@@ -61,7 +72,6 @@ struct Delegation {
     delegator: Principal,
     review: Review,
     round: u32,
-    tries: u32,
     not_before: Option<DateTime<Utc>>,
     attempt: Option<Holder>,
     interrupts: BTreeMap<InterruptId, Interrupt>,
@@ -85,7 +95,11 @@ struct Holder {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct AttemptState {
     delegation: DelegationId,
+    agent: AgentId,
+    instance: InstanceId,
     open: bool,
+    /// It no longer counts, and its agent may still be at work.
+    stopping: bool,
     usage: Usage,
 }
 
@@ -98,6 +112,12 @@ pub struct Interrupt {
     pub kind: InterruptKind,
     /// The attempt that asked.
     pub attempt: AttemptId,
+    /// A number that stands for what is asked: the same again is the same question.
+    pub about: u64,
+    /// What an answer has to look like, where the driver says so.
+    pub schema: Option<serde_json::Value>,
+    /// The instance waits for it no longer.
+    pub lapsed: bool,
     /// The answer, once there is one.
     #[serde(
         default,
@@ -195,6 +215,22 @@ pub enum TaskCommand {
         /// What.
         report: Report,
     },
+    /// Keep what an attempt that no longer counts still made.
+    Archive {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// What it made.
+        made: Made,
+    },
+    /// The agent of an attempt that no longer counts has stopped, or cannot be made to.
+    Release {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// Whether it is known to have stopped.
+        stopped: bool,
+        /// What it still handed in.
+        late_result: Option<super::text::Prose>,
+    },
 }
 
 impl Task {
@@ -217,15 +253,22 @@ impl Task {
             C::Delegate(new) => self.delegate(cx, new),
             C::Cancel { delegation, reason } => self.cancel(delegation, reason),
             C::Pause(delegation) => self.pause(delegation),
-            C::Resume(delegation) => self.resume(delegation),
-            C::Reassign { delegation, agent } => self.reassign(delegation, agent),
+            C::Resume(delegation) => self.resume(cx, delegation),
+            C::Reassign { delegation, agent } => self.reassign(cx, delegation, agent),
             C::Answer { delegation, interrupt, answer } => self.answer(cx, delegation, interrupt, answer),
             C::Review { delegation, verdict, comment } => self.review(cx, delegation, verdict, comment),
             C::Dispatch { delegation, attempt, agent, instance, route } => {
                 self.dispatch(cx, delegation, attempt, agent, instance, route)
             }
             C::Report { attempt, fence, report } => self.report(cx, attempt, fence, report),
+            C::Archive { attempt, made } => self.archive(attempt, made),
+            C::Release { attempt, stopped, late_result } => self.release(attempt, stopped, late_result),
         }
+    }
+
+    /// Tells whether the attempt no longer counts and its agent may still be at work.
+    pub fn is_stopping(&self, attempt: AttemptId) -> bool {
+        self.attempts.get(&attempt).is_some_and(|known| known.stopping)
     }
 
     /// Returns what the running attempt's driver has to know after a restart.
@@ -234,9 +277,6 @@ impl Task {
         let holder = delegation.attempt.filter(|holder| holder.id == attempt)?;
         Some(SessionState {
             fence: holder.fence,
-            instructions: delegation.instructions.to_string(),
-            title: self.title.clone(),
-            description: self.description.clone(),
             cancelling: delegation.status == DelegationStatus::Cancelling,
             interrupts: delegation.interrupts.clone(),
             delegator: delegation.delegator,

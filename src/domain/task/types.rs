@@ -207,8 +207,6 @@ pub enum QueueReason {
 
 /// The most rounds of requested changes before a person has to decide.
 pub const ROUNDS_MAX: u32 = 5;
-/// The most attempts of one delegation before a person has to decide.
-pub const TRIES_MAX: u32 = 3;
 
 /// Why an agent and an instance were chosen.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -286,12 +284,6 @@ pub struct NewDelegation {
 pub struct SessionState {
     /// The fence that its reports must carry.
     pub fence: u64,
-    /// What to do beyond the task's own words.
-    pub instructions: String,
-    /// The task's title.
-    pub title: String,
-    /// The task's description.
-    pub description: String,
     /// The attempt shall stop.
     pub cancelling: bool,
     /// Questions: open ones, and answered ones that were not delivered.

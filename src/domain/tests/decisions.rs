@@ -8,6 +8,7 @@ use crate::domain::{
     principal::Principal,
     rejection::Rejection,
     routing::Bulkheads,
+    run::InterruptKind,
     task::{QueueReason, ROUNDS_MAX, Report, Reviewers, Route, TRIES_MAX, TaskCommand, TaskStatus, Verdict},
     text::Prose,
     workspace::Completed,
@@ -124,7 +125,10 @@ fn after_the_last_try_a_person_decides_and_their_say_gives_the_tries_back() {
         for n in 1..=TRIES_MAX {
             let attempt = scene.start(task);
             scene.report(task, attempt, Report::Accepted).unwrap();
-            let done = scene.fail(task, attempt, FailureClass::StreamCut).unwrap();
+            // Each time something else, or the ladder would end before the tries do.
+            let message = format!("broke in part {}", ["a", "b", "c", "d", "e", "f"][n as usize - 1]);
+            let report = Report::Failed { class: FailureClass::TestsFailed, message, retry_after_ms: None };
+            let done = scene.report(task, attempt, report).unwrap();
             if n < TRIES_MAX {
                 assert_eq!(queued(&done), (n, 0, QueueReason::Retry));
             }
@@ -192,6 +196,39 @@ fn the_work_goes_on_when_the_last_of_its_questions_is_gone() {
     assert_eq!((scene.status(task), scene.phase(delegation)), (TaskStatus::AwaitingInput, Phase::Awaiting));
     scene.run(task, 1, answer(second)).unwrap();
     assert_eq!((scene.status(task), scene.phase(delegation)), (TaskStatus::InProgress, Phase::Running));
+}
+
+#[test]
+fn an_approval_that_runs_out_at_the_instance_stays_open_and_its_answer_serves_when_the_agent_asks_again() {
+    let mut scene = Scene::new();
+    let task = scene.task();
+    let delegation = scene.delegate(task, 0, Reviewers::Others);
+    let attempt = scene.start(task);
+    let asked = |scene: &mut Scene, key: &str, prompt: &str| {
+        let (interrupt, kind) = (scene.world.fresh().into(), InterruptKind::Approval);
+        let details = json!({"schema": {"type": "object", "required": ["approve"]}});
+        let report = Report::Asked { interrupt, key: key.into(), kind, prompt: prompt.into(), details };
+        scene.report(task, attempt, report).unwrap();
+        interrupt
+    };
+    let interrupt = asked(&mut scene, "p1", "may I write?");
+    scene.report(task, attempt, Report::Withdrawn { key: "p1".into() }).unwrap();
+    assert_eq!(scene.report(task, attempt, Report::Withdrawn { key: "p1".into() }), Ok(vec![]));
+    assert_eq!(scene.phase(delegation), Phase::Awaiting, "the person's time does not run out");
+
+    let answer = |answer| TaskCommand::Answer { delegation, interrupt, answer };
+    let wrong = scene.run(task, 1, answer(json!("yes")));
+    assert!(matches!(wrong, Err(Rejection::Invalid { path: "answer", .. })), "{wrong:?}");
+    scene.run(task, 1, answer(json!({"approve": true}))).unwrap();
+    // Nobody at the instance waits for it: it is not delivered, and kept.
+    assert_eq!(scene.report(task, attempt, Report::Delivered(interrupt)), Ok(vec![]));
+
+    let other = asked(&mut scene, "p2", "may I delete?");
+    assert_eq!(scene.phase(delegation), Phase::Awaiting, "something else is another question");
+    let again = asked(&mut scene, "p3", "may I write?");
+    assert!(!scene.world.ledger.questions.contains_key(&again), "the same again is the same question");
+    assert_eq!(scene.report(task, attempt, Report::Delivered(interrupt)).unwrap().len(), 1);
+    let _ = other;
 }
 
 #[test]

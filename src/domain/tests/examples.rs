@@ -12,13 +12,13 @@ use crate::domain::{
         AgentEvent, ArtifactName, ConversationEvent, Event, ProjectEvent, SessionEvent, TaskEvent, WebhookEvent,
         WorkspaceEvent,
     },
-    failure::FailureClass,
+    failure::{FailureClass, Strategy},
     ids::Subject,
     permission::{Permission, Permissions},
     principal::{Principal, Service},
     routing::Standing,
     run::{InterruptKind, Usage},
-    task::{Priority, QueueReason, Review, Reviewers, Route, TaskStatus, Verdict},
+    task::{Priority, QueueReason, Review, Reviewers, Route, Step, TaskStatus, Verdict},
     text::{Label, Prose, Title, Words},
     webhook::{Description, Pattern},
     workspace::{Gate, MemberRole, Role},
@@ -50,6 +50,11 @@ pub(crate) fn examples() -> Vec<Event> {
     all.extend(access().into_iter().map(Event::Workspace));
     all.extend(services().into_iter().map(Event::Workspace));
     all.extend(standing().into_iter().map(Event::Agent));
+    all.extend(recovery().into_iter().map(Event::Task));
+    let left_out = vec!["the words of attempt 1".to_owned()];
+    all.push(Event::Task(TaskEvent::InterruptLapsed { interrupt: id(40) }));
+    all.push(Event::Task(TaskEvent::InterruptRenewed { interrupt: id(40), key: "q2".into() }));
+    all.push(Event::Session(SessionEvent::Packed { hash: "ab12".into(), tokens: 900, left_out }));
     all
 }
 
@@ -154,6 +159,7 @@ fn delegation() -> Vec<TaskEvent> {
             tries: 1,
             round: 2,
             reason: QueueReason::Retry,
+            step: None,
         },
         E::DelegationRunning { delegation },
         E::DelegationAwaiting { delegation, interrupt: id(40) },
@@ -167,8 +173,16 @@ fn delegation() -> Vec<TaskEvent> {
             comment: prose("more salt"),
         },
         E::DelegationCompleted { delegation },
-        E::DelegationRecovering { delegation, class: FailureClass::StreamCut },
-        E::DelegationEscalated { delegation, reason: "no".into(), options: vec!["resume".into(), "cancel".into()] },
+        E::DelegationRecovering { delegation, class: FailureClass::StreamCut, blame: None, fingerprint: None },
+        E::DelegationEscalated {
+            delegation,
+            reason: "no".into(),
+            options: vec!["resume".into(), "cancel".into()],
+            owner: None,
+            evidence: vec![],
+            proposal: None,
+            step: None,
+        },
         E::DelegationCancelling { delegation, reason: "late".into() },
         E::DelegationCancelled { delegation, reason: "stopped".into() },
         E::DelegationFailed { delegation, reason: "rejected in review".into() },
@@ -193,7 +207,7 @@ fn attempt() -> Vec<TaskEvent> {
         E::AttemptTool { attempt, tool: "shell".into(), ok: false, summary: "exit 1".into() },
         E::AttemptUsage { attempt, usage: Usage { input_tokens: 10, output_tokens: 5, cost_usd: 0.25 } },
         E::AttemptSucceeded { attempt },
-        E::AttemptFailed { attempt, class: FailureClass::EvidenceMissing, message: message() },
+        E::AttemptFailed { attempt, class: FailureClass::EvidenceMissing, message: message(), retry_after_ms: None },
         E::AttemptLost { attempt, class: FailureClass::InstanceLost, message: message() },
         E::AttemptCancelled { attempt, late_result: Some(prose("late soup")) },
         E::AttemptSuperseded { attempt },
@@ -216,6 +230,58 @@ fn attempt() -> Vec<TaskEvent> {
             content: Some("+ salt\n".into()),
             details: Value::Null,
         },
+    ]
+}
+
+fn recovery() -> Vec<TaskEvent> {
+    use TaskEvent as E;
+    let (attempt, delegation, class) = (id(30), id(20), FailureClass::StreamCut);
+    let step = Box::new(Step {
+        strategy: Strategy::OtherInstance,
+        why: "the first step after a failure of this kind".into(),
+        class,
+        message: "cut at 7".into(),
+        owner: Some(person()),
+        blame: class.blame(),
+        fingerprint: "stream_cut: cut at <n>".into(),
+        attempt,
+        agent: id(5),
+        instance: id(6),
+        failed_instances: [id(6)].into(),
+        failed_agents: [id(5)].into(),
+        otherwise: vec![Strategy::OtherAgent, Strategy::AskPerson],
+        passed_over: vec![Strategy::SameInstance],
+    });
+    vec![
+        E::AttemptFailed { attempt, class, message: "cut at 7".into(), retry_after_ms: Some(1500) },
+        E::DelegationRecovering {
+            delegation,
+            class,
+            blame: Some(class.blame()),
+            fingerprint: Some(step.fingerprint.clone()),
+        },
+        E::DelegationQueued {
+            delegation,
+            agent: None,
+            instructions: prose(""),
+            delegator: person(),
+            review: Review { approvals: 1, by: Reviewers::Others },
+            not_before: DateTime::from_timestamp_millis(1_700_000_000_500),
+            tries: 1,
+            round: 0,
+            reason: QueueReason::Retry,
+            step: Some(step.clone()),
+        },
+        E::DelegationEscalated {
+            delegation,
+            reason: "cut".into(),
+            options: vec!["resume".into()],
+            owner: Some(person()),
+            evidence: vec![id(50)],
+            proposal: Some("split it".into()),
+            step: Some(step),
+        },
+        E::AttemptReleased { attempt, stopped: true, late_result: Some(prose("late soup")) },
     ]
 }
 

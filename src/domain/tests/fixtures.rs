@@ -42,9 +42,10 @@ kinds! {
         AttemptStarted = "attempt:started", AttemptAccepted = "attempt:accepted", AttemptTool = "attempt:tool",
         AttemptUsage = "attempt:usage", AttemptSucceeded = "attempt:succeeded", AttemptFailed = "attempt:failed",
         AttemptLost = "attempt:lost", AttemptCancelled = "attempt:cancelled",
-        AttemptSuperseded = "attempt:superseded",
+        AttemptSuperseded = "attempt:superseded", AttemptReleased = "attempt:released",
         InterruptOpened = "interrupt:opened", InterruptResolved = "interrupt:resolved",
-        InterruptDelivered = "interrupt:delivered", InterruptClosed = "interrupt:closed",
+        InterruptDelivered = "interrupt:delivered", InterruptLapsed = "interrupt:lapsed",
+        InterruptRenewed = "interrupt:renewed", InterruptClosed = "interrupt:closed",
         ArtifactRecorded = "artifact:recorded",
     }
     Conversation ConversationEvent {
@@ -57,7 +58,7 @@ kinds! {
         Availability = "agent:availability", InstanceAdded = "instance:added", InstanceRemoved = "instance:removed",
         InstanceProbed = "instance:probed", InstanceStanding = "instance:standing", Skill = "agent:skill",
     }
-    Session SessionEvent { Bound = "session:bound", Followed = "session:followed" }
+    Session SessionEvent { Bound = "session:bound", Packed = "session:packed", Followed = "session:followed" }
     Webhook WebhookEvent {
         Created = "webhook:created", Updated = "webhook:updated", SecretRotated = "webhook:secret_rotated",
         Disabled = "webhook:disabled", Enabled = "webhook:enabled", Deleted = "webhook:deleted",

@@ -140,10 +140,10 @@ proptest! {
         // And a report of an artifact that was accepted is in the log for good.
         for ask in world.accepted.iter().filter(|ask| is_report(ask)) {
             let Command::Task(command) = &ask.command else { continue };
-            if let TaskCommand::Report { attempt, report: crate::domain::task::Report::Artifact { artifact, .. }, .. } =
+            if let TaskCommand::Report { attempt, report: crate::domain::task::Report::Artifact(made), .. } =
                 &**command
             {
-                prop_assert!(world.ledger.attempts[attempt].artifacts.contains(artifact));
+                prop_assert!(world.ledger.attempts[attempt].artifacts.contains(&made.artifact));
             }
         }
     }

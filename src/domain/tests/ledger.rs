@@ -10,7 +10,7 @@ use crate::domain::{
     permission::Permissions,
     principal::Principal,
     routing::Standing,
-    task::{Review, TaskStatus, Verdict},
+    task::{Review, Step, TaskStatus, Verdict},
     workspace::{Gate, MemberRole, Role},
 };
 
@@ -18,7 +18,7 @@ use super::world::Entry;
 
 /// Where a delegation is, with the steps that are over within one commit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     New,
     Queued,
     Dispatching,
@@ -42,7 +42,7 @@ impl Phase {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Card {
+pub(crate) struct Card {
     pub identifier: String,
     pub status: TaskStatus,
     pub gates: BTreeMap<TaskId, Gate>,
@@ -50,7 +50,7 @@ pub(super) struct Card {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Mandate {
+pub(crate) struct Mandate {
     pub task: TaskId,
     pub phase: Phase,
     pub delegator: Principal,
@@ -59,10 +59,12 @@ pub(super) struct Mandate {
     pub approvals: BTreeSet<Principal>,
     pub evidence: Vec<ArtifactId>,
     pub cancel_wanted: bool,
+    /// What was done after the last failure.
+    pub step: Option<Step>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Try {
+pub(crate) struct Try {
     pub id: AttemptId,
     pub task: TaskId,
     pub delegation: DelegationId,
@@ -70,12 +72,14 @@ pub(super) struct Try {
     pub instance: InstanceId,
     pub fence: u64,
     pub live: bool,
+    /// It no longer counts, and nobody has said that its agent stopped.
+    pub stopping: bool,
     pub percent: Option<u8>,
     pub artifacts: BTreeSet<ArtifactId>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Question {
+pub(crate) struct Question {
     pub attempt: AttemptId,
     pub delegation: DelegationId,
     pub key: String,
@@ -83,7 +87,7 @@ pub(super) struct Question {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Staff {
+pub(crate) struct Staff {
     pub status: AgentStatus,
     pub availability: Availability,
     pub bound: u32,
@@ -95,7 +99,7 @@ pub(super) struct Staff {
 
 /// What happened so far, from the log alone.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     pub members: BTreeMap<UserId, MemberRole>,
     pub roles: BTreeMap<RoleId, Permissions>,
     pub grants: BTreeMap<GrantId, (Subject, Principal)>,
@@ -216,10 +220,12 @@ impl Ledger {
             approvals: BTreeSet::new(),
             evidence: vec![],
             cancel_wanted: false,
+            step: None,
         });
         known.phase = phase;
         match event {
-            TaskEvent::DelegationQueued { agent, delegator, review, .. } => {
+            TaskEvent::DelegationQueued { agent, delegator, review, step, .. } => {
+                known.step = step.as_deref().cloned();
                 (known.agent, known.delegator, known.review) = (*agent, *delegator, *review);
                 known.approvals.clear();
                 known.evidence.clear();
@@ -267,6 +273,7 @@ impl Ledger {
                     instance: *instance,
                     fence: *fence,
                     live: true,
+                    stopping: false,
                     percent: None,
                     artifacts: BTreeSet::new(),
                 };
@@ -276,7 +283,18 @@ impl Ledger {
             | E::AttemptFailed { attempt, .. }
             | E::AttemptLost { attempt, .. }
             | E::AttemptCancelled { attempt, .. }
-            | E::AttemptSuperseded { attempt } => self.attempt(attempt).live = false,
+            | E::AttemptSuperseded { attempt } => {
+                let left = match event {
+                    E::AttemptSuperseded { .. } => true,
+                    E::AttemptFailed { class, .. } | E::AttemptLost { class, .. } => class.may_still_run(),
+                    _ => false,
+                };
+                let known = self.attempt(attempt);
+                (known.live, known.stopping) = (false, left);
+            }
+            E::AttemptReleased { attempt, .. } => {
+                assert!(std::mem::take(&mut self.attempt(attempt).stopping), "{attempt} was released twice");
+            }
             E::Progress { attempt, percent, .. } => self.attempt(attempt).percent = *percent,
             E::ArtifactRecorded { attempt, artifact, .. } => {
                 self.attempt(attempt).artifacts.insert(*artifact);

@@ -11,12 +11,13 @@ mod fixtures;
 mod laws_attempts;
 mod laws_delegations;
 mod laws_gates;
+mod laws_ladder;
 mod laws_people;
 mod laws_replay;
 mod laws_routing;
 mod laws_slots;
 mod ledger;
-mod plan;
+pub(crate) mod plan;
 mod plan_people;
 mod plan_talk;
 mod plan_work;
@@ -28,6 +29,6 @@ mod world;
 use proptest::test_runner::Config;
 
 /// How many plans each property is tried with; a failing one prints its seed.
-fn tries(cases: u32) -> Config {
+pub(crate) fn tries(cases: u32) -> Config {
     Config { cases, failure_persistence: None, max_shrink_iters: 3_000, ..Config::default() }
 }

@@ -23,7 +23,7 @@ const CONDUCTOR: Principal = Principal::Service(Service::Conductor);
 
 /// What a move is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     CreateTask,
     CreateProject,
     ChangeProject,
@@ -36,6 +36,7 @@ pub(super) enum Kind {
     Dispatch,
     DispatchAnywhere,
     Report,
+    Release,
     Repeat,
     Answer,
     Review,
@@ -53,7 +54,7 @@ pub(super) enum Kind {
 }
 
 /// How often each kind comes; what leads deep comes often.
-const WEIGHTS: [(u32, Kind); 26] = [
+const WEIGHTS: [(u32, Kind); 27] = [
     (4, Kind::CreateTask),
     (1, Kind::CreateProject),
     (1, Kind::ChangeProject),
@@ -66,6 +67,7 @@ const WEIGHTS: [(u32, Kind); 26] = [
     (16, Kind::Dispatch),
     (2, Kind::DispatchAnywhere),
     (40, Kind::Report),
+    (2, Kind::Release),
     (5, Kind::Repeat),
     (7, Kind::Answer),
     (8, Kind::Review),
@@ -84,7 +86,7 @@ const WEIGHTS: [(u32, Kind); 26] = [
 
 /// One random command, or two that race.
 #[derive(Clone, Debug)]
-pub(super) struct Move {
+pub(crate) struct Move {
     pub kind: Kind,
     /// Choices; what they choose depends on the kind and on the state.
     pub pick: [usize; 3],
@@ -93,7 +95,7 @@ pub(super) struct Move {
 }
 
 /// Returns plans of up to so many moves.
-pub(super) fn plans(moves_max: usize) -> impl Strategy<Value = Vec<Move>> {
+pub(crate) fn plans(moves_max: usize) -> impl Strategy<Value = Vec<Move>> {
     let kinds: Vec<Kind> = WEIGHTS.iter().flat_map(|(weight, kind)| vec![*kind; *weight as usize]).collect();
     let picks = || prop::array::uniform3(0..10_000usize);
     let late = prop::option::weighted(0.15, (select(kinds.clone()), picks()));
@@ -102,7 +104,7 @@ pub(super) fn plans(moves_max: usize) -> impl Strategy<Value = Vec<Move>> {
 }
 
 /// Runs a plan on a new workspace and lets `check` see the world after each move.
-pub(super) fn play(plan: &[Move], mut check: impl FnMut(&World)) -> World {
+pub(crate) fn play(plan: &[Move], mut check: impl FnMut(&World)) -> World {
     let mut world = founded();
     for each in plan {
         world.pass(i64::from(each.ms));
@@ -224,10 +226,17 @@ pub(super) fn ask(world: &World, kind: Kind, pick: &[usize; 3]) -> Option<Ask> {
             let gates = ledger.tasks[&task?].gates.keys().copied();
             about(TaskCommand::RemoveDependency { depends_on: choose(gates, b).or(task)? })
         }
-        Kind::Delegate => about(work::delegate(world, task, pick)),
+        Kind::Delegate => {
+            let mut ask = about(work::delegate(world, task, pick))?;
+            if b % 7 == 5 {
+                ask.by = Principal::Agent(choose(ledger.agents.keys().copied(), c)?);
+            }
+            Some(ask)
+        }
         Kind::Dispatch => work::dispatch(world, pick),
         Kind::DispatchAnywhere => work::dispatch_anywhere(world, pick),
         Kind::Report => work::report(world, pick),
+        Kind::Release => work::release(world, pick),
         Kind::Repeat => {
             let reports = world.accepted.iter().rev().filter(|ask| work::is_report(ask));
             choose(reports.take(20), a * a % 20).cloned()

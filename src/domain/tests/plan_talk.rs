@@ -57,7 +57,11 @@ pub(super) fn follow(world: &World, pick: &[usize; 3]) -> Option<Ask> {
     let [a, b, _] = *pick;
     let attempt = choose(world.ledger.attempts.values(), a)?;
     let notes = [Value::Null, json!({"session": "s"}), json!(7)][b % 3].clone();
-    let command = if b % 2 == 0 { SessionCommand::Bind(notes) } else { SessionCommand::Follow(notes) };
+    let command = match b % 5 {
+        0 => SessionCommand::Pack { hash: format!("ab{}", b % 2), tokens: 7, left_out: vec![] },
+        1 | 2 => SessionCommand::Bind(notes),
+        _ => SessionCommand::Follow(notes),
+    };
     let by = Principal::Agent(attempt.agent);
     Some(Ask { subject: Subject::Session(attempt.id), by, command: Command::Session(command) })
 }

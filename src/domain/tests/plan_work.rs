@@ -9,7 +9,7 @@ use crate::domain::{
     principal::{Principal, Service},
     routing::Bulkheads,
     run::{InterruptKind, Usage},
-    task::{NewDelegation, Report, Review, Reviewers, Route, TaskCommand, Verdict},
+    task::{Made, NewDelegation, Report, Review, Reviewers, Route, TaskCommand, Verdict},
     text::{Label, Prose},
 };
 
@@ -111,7 +111,7 @@ pub(super) fn any_report(world: &World, attempt: &Try, kind: usize, n: usize) ->
             message: n.is_multiple_of(2).then(|| "half".into()),
         },
         5 => Report::Tool { tool: "sh\0".into(), ok: n.is_multiple_of(2), summary: "ran".into() },
-        6 | 7 => Report::Artifact {
+        6 | 7 => Report::Artifact(Made {
             artifact: choose(attempt.artifacts.iter().copied(), n)
                 .filter(|_| n.is_multiple_of(3))
                 .unwrap_or_else(|| world.fresh().into()),
@@ -119,7 +119,7 @@ pub(super) fn any_report(world: &World, attempt: &Try, kind: usize, n: usize) ->
             name: crate::domain::event::ArtifactName::fitted("a.rs"),
             content: Some("fn\0".into()),
             details: json!({"a\0": ["b\0", n]}),
-        },
+        }),
         8 => Report::Usage(Usage {
             input_tokens: n as u64 % 50,
             output_tokens: n as u64 % 30,
@@ -128,7 +128,7 @@ pub(super) fn any_report(world: &World, attempt: &Try, kind: usize, n: usize) ->
         9..=16 => Report::Asked {
             interrupt: if n.is_multiple_of(6) { interrupt } else { world.fresh().into() },
             key: if n.is_multiple_of(5) { key } else { format!("q{}", n % 4) },
-            kind: InterruptKind::Question,
+            kind: [InterruptKind::Approval, InterruptKind::Question][n / 4 % 2],
             prompt: "may\0 I?".into(),
             details: json!(["\0"]),
         },
@@ -136,12 +136,16 @@ pub(super) fn any_report(world: &World, attempt: &Try, kind: usize, n: usize) ->
         19 => Report::Withdrawn { key },
         FINAL..=22 => Report::Submitted { text: Prose::fitted("done"), artifact: world.fresh().into() },
         23 => Report::Submitted { text: Prose::fitted(" "), artifact: world.fresh().into() },
-        FAILED..=26 => Report::Failed { class: CLASSES[n % CLASSES.len()], message: "broke\0".into() },
+        FAILED..=26 => Report::Failed {
+            class: CLASSES[n % CLASSES.len()],
+            message: ["broke\0", "broke at line 7", "no"][n % 3].into(),
+            retry_after_ms: n.is_multiple_of(4).then_some(n as u64 * 100),
+        },
         _ => Report::Stopped,
     }
 }
 
-pub(super) const CLASSES: [FailureClass; 8] = [
+pub(super) const CLASSES: [FailureClass; 10] = [
     FailureClass::StreamCut,
     FailureClass::InstanceLost,
     FailureClass::SessionNotFound,
@@ -150,7 +154,19 @@ pub(super) const CLASSES: [FailureClass; 8] = [
     FailureClass::Refused,
     FailureClass::AgentBlocked,
     FailureClass::Unknown,
+    FailureClass::LoopDetected,
+    FailureClass::ContextOverflow,
 ];
+
+/// The end of an attempt that no longer counts.
+pub(super) fn release(world: &World, pick: &[usize; 3]) -> Option<Ask> {
+    let [a, b, c] = *pick;
+    let left = world.ledger.attempts.values().filter(|attempt| attempt.stopping);
+    let attempt = choose(left, a).or_else(|| choose(world.ledger.attempts.values(), a))?;
+    let late_result = b.is_multiple_of(3).then(|| Prose::fitted("late"));
+    let command = TaskCommand::Release { attempt: attempt.id, stopped: c % 2 == 0, late_result };
+    Some(task_ask(attempt.task, Principal::Agent(attempt.agent), command))
+}
 
 /// An answer, mostly of a person to an open question.
 pub(super) fn answer(world: &World, pick: &[usize; 3]) -> Option<Ask> {

@@ -114,7 +114,7 @@ impl Scene {
     }
 
     pub fn fail(&mut self, task: TaskId, attempt: (AttemptId, u64), class: FailureClass) -> Done {
-        self.report(task, attempt, Report::Failed { class, message: "broke".into() })
+        self.report(task, attempt, Report::Failed { class, message: "broke".into(), retry_after_ms: None })
     }
 
     pub fn asks(&mut self, task: TaskId, attempt: (AttemptId, u64), key: &str) -> InterruptId {

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::domain::{
-    event::Event,
+    event::{Event, Recorded},
     ids::*,
     model::{Command, Model},
     principal::Principal,
@@ -21,14 +21,14 @@ use super::ledger::Ledger;
 
 /// A command with whom it is for and from.
 #[derive(Clone, Debug)]
-pub(super) struct Ask {
+pub(crate) struct Ask {
     pub subject: Subject,
     pub by: Principal,
     pub command: Command,
 }
 
 /// What an entity decided, and which version of itself it saw.
-pub(super) struct Proposal {
+pub(crate) struct Proposal {
     ask: Ask,
     seen: u64,
     facts: Vec<Fact>,
@@ -36,7 +36,7 @@ pub(super) struct Proposal {
 
 /// Why a proposal was not committed.
 #[derive(Debug, PartialEq)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// The entity has changed since: decide again.
     Stale,
     /// No.
@@ -45,7 +45,7 @@ pub(super) enum Refused {
 
 /// One committed fact.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub offset: u64,
     pub at: DateTime<Utc>,
     /// Facts with the same number were committed as one.
@@ -55,7 +55,7 @@ pub(super) struct Entry {
 }
 
 /// The workspace with everything in it.
-pub(super) struct World {
+pub(crate) struct World {
     pub id: WorkspaceId,
     pub now: DateTime<Utc>,
     pub workspace: Workspace,
@@ -167,6 +167,31 @@ impl World {
             self.run(late)
         });
         [settled(first).expect("nothing came before the first"), second]
+    }
+
+    /// Returns the log of one entity, as it would be read back.
+    pub fn recorded(&self, subject: Subject) -> Vec<Recorded> {
+        let mut log = self.whole_log();
+        log.retain(|recorded| recorded.subject == subject);
+        log
+    }
+
+    /// Returns the whole log, as it would be read back.
+    pub fn whole_log(&self) -> Vec<Recorded> {
+        let read = |entry: &Entry| Recorded {
+            offset: entry.offset,
+            id: EventId(Uuid::from_u128(entry.offset.into())),
+            subject: entry.fact.subject,
+            refs: vec![],
+            actor: entry.by,
+            on_behalf_of: None,
+            at: entry.at,
+            cause: None,
+            trace: String::new(),
+            audience: None,
+            event: entry.fact.event.clone(),
+        };
+        self.log.iter().map(read).collect()
     }
 
     /// Returns what is committed, one commit at a time.

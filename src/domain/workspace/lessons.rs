@@ -155,6 +155,7 @@ pub(super) fn attempt_of(event: &TaskEvent) -> Option<AttemptId> {
         | TaskEvent::AttemptLost { attempt, .. }
         | TaskEvent::AttemptCancelled { attempt, .. }
         | TaskEvent::AttemptSuperseded { attempt }
+        | TaskEvent::AttemptReleased { attempt, .. }
         | TaskEvent::InterruptOpened { attempt, .. }
         | TaskEvent::DelegationSubmitted { attempt, .. }
         | TaskEvent::ArtifactRecorded { attempt, .. } => Some(*attempt),

@@ -7,7 +7,9 @@
 
 mod access;
 mod agenda;
+mod consequences;
 mod graph;
+mod hint;
 mod hooks;
 mod lessons;
 mod members;
@@ -27,7 +29,7 @@ use super::{
     ids::*,
     principal::{Principal, Service},
     rejection::Rejection,
-    task::{QueueReason, TaskStatus, escalated},
+    task::QueueReason,
     text::Title,
 };
 
@@ -182,6 +184,7 @@ impl Workspace {
             TaskEvent::DependencyRemoved { depends_on } => self.graph.must_be_linked(id, *depends_on)?,
             // What follows from a failure or a review is never refused, or the report of it would be: it waits
             // behind the gate, and where the agent takes no more work a person is asked (see `consequences`).
+            TaskEvent::DelegationQueued { agent, step: Some(step), .. } => self.schedule.settle(*agent, step),
             TaskEvent::DelegationQueued { reason: QueueReason::Retry | QueueReason::ChangesRequested, .. } => {}
             TaskEvent::DelegationQueued { agent, .. } => {
                 if !self.graph.is_open(id) {
@@ -254,41 +257,6 @@ impl Workspace {
         };
         let numbered = std::iter::once(made.to_owned()).chain((2..).map(|n| format!("{made}{n}")));
         Ok(numbered.into_iter().find(|key| !taken(key)).unwrap_or_default())
-    }
-
-    fn consequences(&self, fact: &Fact) -> Vec<Fact> {
-        match (&fact.subject, &fact.event) {
-            (Subject::Task(id), Event::Task(event)) => {
-                let tasks = self.graph.consequences(*id, event);
-                let tasks =
-                    tasks.into_iter().map(|(id, event)| Fact { subject: Subject::Task(id), event: event.into() });
-                let stranded = match event {
-                    TaskEvent::DelegationQueued { agent: Some(agent), .. } => self.escalations(*agent),
-                    _ => vec![],
-                };
-                tasks.chain(stranded).chain(self.schedule.status_after(event).map(agent_fact)).collect()
-            }
-            (Subject::Agent(_), Event::Agent(AgentEvent::Status { .. })) => vec![],
-            (Subject::Agent(id), Event::Agent(_)) => {
-                let status = self.schedule.changed_status(*id).map(|event| agent_fact((*id, event)));
-                self.escalations(*id).into_iter().chain(status).collect()
-            }
-            _ => vec![],
-        }
-    }
-
-    /// A delegation that waits for an agent which takes no more work would wait for ever: a person has to decide.
-    fn escalations(&self, agent: AgentId) -> Vec<Fact> {
-        let stranded = self.schedule.stranded_by(agent).into_iter().flat_map(|(task, delegation)| {
-            let (from, to) = (TaskStatus::InProgress, TaskStatus::AwaitingInput);
-            let stops = (self.graph.status_of(task) == Some(from)).then(|| {
-                let reason = "a person has to decide".into();
-                (task, TaskEvent::Transitioned { from, to, reason })
-            });
-            let escalated = escalated(delegation, "the agent takes no more work".into());
-            std::iter::once((task, escalated)).chain(stops)
-        });
-        stranded.map(|(id, event)| Fact { subject: Subject::Task(id), event: event.into() }).collect()
     }
 
     /// Folds an event of any entity, with its number and its time.
@@ -376,10 +344,6 @@ impl Workspace {
         let room = self.conversations.get(id).filter(|room| room.private)?;
         Some(room.participants.iter().copied().collect())
     }
-}
-
-fn agent_fact((id, event): (AgentId, AgentEvent)) -> Fact {
-    Fact { subject: Subject::Agent(id), event: Event::Agent(event) }
 }
 
 impl From<TaskEvent> for Event {

@@ -146,6 +146,10 @@ impl Schedule {
     ) {
         let learned = self.lessons.learned();
         for (instance, runner) in &worker.instances {
+            if self.keeps_away(waiting, agent, *instance) {
+                sieve.list.push(Filtered { agent, instance: Some(*instance), why: Filter::Strategy });
+                continue;
+            }
             let in_flight = taken.of_instance(*instance);
             let phase = learned.phase(*instance, now);
             if let Some(why) = runner.refuses(in_flight, phase, taken.given.contains(instance)) {

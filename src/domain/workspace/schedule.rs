@@ -15,6 +15,7 @@ use crate::domain::{
 };
 
 use super::{
+    hint::Hint,
     hooks::Hooks,
     lessons::{Lessons, attempt_of},
     route::Work,
@@ -28,6 +29,9 @@ pub struct Schedule {
     pub(super) running: BTreeMap<AttemptId, Running>,
     /// Those of them that nobody sits and waits for.
     pub(super) background: BTreeSet<AttemptId>,
+    /// Attempts that no longer count and whose agents have to be told to stop.
+    #[serde(default)]
+    stopping: BTreeMap<AttemptId, Running>,
     /// The webhooks that want to hear of it all.
     #[serde(default)]
     pub hooks: Hooks,
@@ -79,6 +83,9 @@ pub(super) struct Waiting {
     pub(super) gated: bool,
     #[serde(default)]
     pub(super) work: Work,
+    /// Where the work may go after a failure.
+    #[serde(default)]
+    pub(super) hint: Option<Hint>,
 }
 
 /// An attempt that holds a delegation.
@@ -104,6 +111,13 @@ impl Schedule {
         self.running.values()
     }
 
+    /// Returns the attempts whose agents have to be told to stop, where they can be: what does not answer is told when it
+    /// does again.
+    pub fn stopping(&self) -> impl Iterator<Item = &Running> {
+        let reachable = |running: &&Running| self.runner(running.agent, running.instance).is_none_or(Runner::usable);
+        self.stopping.values().filter(reachable)
+    }
+
     /// Returns every instance that work could be handed to.
     pub fn runners(&self) -> impl Iterator<Item = (InstanceId, &Runner)> {
         let workers = self.agents.values().filter(|worker| worker.availability != Availability::Retired);
@@ -125,7 +139,11 @@ impl Schedule {
     }
 
     pub(super) fn task_of(&self, attempt: AttemptId) -> Option<TaskId> {
-        self.running.get(&attempt).map(|running| running.task)
+        self.known(attempt).map(|running| running.task)
+    }
+
+    fn known(&self, attempt: AttemptId) -> Option<&Running> {
+        self.running.get(&attempt).or_else(|| self.stopping.get(&attempt))
     }
 
     pub(super) fn name_in_use(&self, id: AgentId, name: &Title) -> bool {
@@ -226,7 +244,7 @@ impl Schedule {
             _ => attempt_of(event),
         };
         let Some(attempt) = attempt else { return vec![] };
-        let agent = self.running.get(&attempt).map(|running| Subject::Agent(running.agent));
+        let agent = self.known(attempt).map(|running| Subject::Agent(running.agent));
         agent.into_iter().chain([Subject::Session(attempt)]).collect()
     }
 
@@ -236,9 +254,11 @@ impl Schedule {
             self.lessons.attempted(running, event, at);
         }
         match event {
-            TaskEvent::DelegationQueued { delegation, agent, not_before, .. } => {
+            TaskEvent::DelegationQueued { delegation, agent, not_before, step, .. } => {
                 let since = self.queue.get(delegation).map_or(offset, |waiting| waiting.since);
-                let waiting = Waiting { task, agent: *agent, not_before: *not_before, since, gated: false, work };
+                let (agent, not_before, gated) = (*agent, *not_before, false);
+                let hint = step.as_ref().map(|step| Hint::of(step));
+                let waiting = Waiting { task, agent, not_before, since, gated, work, hint };
                 self.queue.insert(*delegation, waiting);
             }
             TaskEvent::DelegationPaused { delegation }
@@ -271,8 +291,12 @@ impl Schedule {
             | TaskEvent::AttemptLost { attempt, .. }
             | TaskEvent::AttemptCancelled { attempt, .. }
             | TaskEvent::AttemptSuperseded { attempt } => {
-                self.running.remove(attempt);
                 self.background.remove(attempt);
+                let ended = self.running.remove(attempt).filter(|_| event.leaves_an_agent_at_work());
+                self.stopping.extend(ended.map(|running| (*attempt, running)));
+            }
+            TaskEvent::AttemptReleased { attempt, .. } => {
+                self.stopping.remove(attempt);
             }
             _ => {}
         }

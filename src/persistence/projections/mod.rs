@@ -41,8 +41,7 @@ fn describe(changes: &mut Changes, recorded: &Recorded) {
         Event::Task(event) => work::task(changes, recorded, event),
         Event::Agent(event) => agents::agent(changes, recorded, event),
         Event::Webhook(event) => webhooks::webhook(changes, recorded, event),
-        // Only a restarted driver reads these, and it reads the log.
-        Event::Session(_) => {}
+        Event::Session(event) => work::session(changes, recorded, event),
     }
 }
 

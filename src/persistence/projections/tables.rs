@@ -54,11 +54,13 @@ tables! {
     INSTANCES = "agent_instances" ("id") ["workspace_id", "agent_id", "url", "model", "slots", "turns_max",
         "healthy", "boot", "cause", "probed_at", "standing", "standing_cause"] of "workspace_id";
     ASSIGNMENTS = "agent_assignments" ("id") ["workspace_id", "task_id", "agent_id", "status", "reason",
-        "instructions", "delegator", "review", "round", "queued_offset", "attempt_id", "output", "evidence", "version",
+        "instructions", "delegator", "review", "round", "tries", "not_before", "step", "owner", "options", "proposal",
+        "queued_offset", "attempt_id", "output", "evidence", "version",
         "created_at", "updated_at", "ended_at"] of "workspace_id";
     SESSIONS = "agent_sessions" ("id") ["workspace_id", "task_id", "delegation_id", "agent_id", "instance_id",
         "fence", "status", "outcome", "failure_class", "failure_message", "route", "progress", "phase",
-        "input_tokens", "output_tokens", "cost_usd", "started_at", "ended_at"] of "workspace_id";
+        "input_tokens", "output_tokens", "cost_usd", "stopping", "late_result", "next_step", "pack_hash", "pack_tokens",
+        "started_at", "ended_at"] of "workspace_id";
     INTERRUPTS = "interrupts" ("id") ["workspace_id", "task_id", "delegation_id", "attempt_id", "kind", "prompt",
         "details", "status", "answer", "answered_by", "opened_at", "closed_at"] of "workspace_id";
     ARTIFACTS = "artifacts" ("attempt_id", "kind", "name") ["id", "workspace_id", "task_id", "content", "details",

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::{
-    event::{ProjectEvent, Recorded, TaskEvent},
+    event::{ProjectEvent, Recorded, SessionEvent, TaskEvent},
     ids::{AttemptId, DelegationId},
     task::{DelegationStatus, QueueReason},
     workspace::Gate,
@@ -37,6 +37,17 @@ pub(super) fn project(changes: &mut Changes, recorded: &Recorded, event: &Projec
         ProjectEvent::Archived {} => {
             changes.update(&PROJECTS, json!({"id": id, "status": "archived", "version": version, "updated_at": at}));
         }
+    }
+}
+
+pub(super) fn session(changes: &mut Changes, recorded: &Recorded, event: &SessionEvent) {
+    match event {
+        SessionEvent::Packed { hash, tokens, .. } => {
+            let row = json!({"id": recorded.subject.id(), "pack_hash": hash, "pack_tokens": tokens});
+            changes.update(&SESSIONS, row);
+        }
+        // Only a restarted driver reads these, and it reads the log.
+        SessionEvent::Bound { .. } | SessionEvent::Followed { .. } => {}
     }
 }
 
@@ -134,11 +145,23 @@ fn delegation(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
         changes.update(&ASSIGNMENTS, row);
     };
     match event {
-        E::DelegationQueued { delegation, agent, instructions, delegator, review, round, reason, .. } => {
+        E::DelegationQueued {
+            delegation,
+            agent,
+            instructions,
+            delegator,
+            review,
+            not_before,
+            tries,
+            round,
+            reason,
+            step,
+        } => {
             let row = json!({
                 "id": delegation, "task_id": recorded.subject.id(), "agent_id": agent, "status": D::Queued,
                 "reason": reason, "instructions": instructions, "delegator": delegator, "review": review,
-                "round": round, "queued_offset": version, "attempt_id": null, "evidence": [], "version": version,
+                "round": round, "tries": tries, "not_before": not_before, "step": step, "owner": null,
+                "options": null, "proposal": null, "queued_offset": version, "attempt_id": null, "evidence": [], "version": version,
                 "updated_at": at,
             });
             if *reason == QueueReason::Created {
@@ -147,6 +170,9 @@ fn delegation(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
                 changes.insert(&ASSIGNMENTS, row);
             } else {
                 changes.update(&ASSIGNMENTS, row);
+            }
+            if let Some(step) = step {
+                changes.update(&SESSIONS, json!({"id": step.attempt, "next_step": step}));
             }
         }
         E::AttemptStarted { delegation, attempt, agent, .. } => {
@@ -166,7 +192,14 @@ fn delegation(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
                 "comment": comment, "at": at,
             }),
         ),
-        E::DelegationEscalated { delegation, reason, .. } => set(delegation, D::Escalated, json!({"reason": reason})),
+        E::DelegationEscalated { delegation, reason, options, owner, proposal, step, .. } => {
+            let more =
+                json!({"reason": reason, "options": options, "owner": owner, "proposal": proposal, "step": step});
+            set(delegation, D::Escalated, more);
+            if let Some(step) = step {
+                changes.update(&SESSIONS, json!({"id": step.attempt, "next_step": step}));
+            }
+        }
         E::DelegationCancelling { delegation, reason } => set(delegation, D::Cancelling, json!({"reason": reason})),
         E::DelegationCompleted { delegation } => set(delegation, D::Completed, json!({})),
         E::DelegationCancelled { delegation, reason } => set(delegation, D::Cancelled, json!({"reason": reason})),
@@ -179,7 +212,8 @@ fn attempt(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
     use TaskEvent as E;
     let (task, at) = (recorded.subject.id(), recorded.at);
     let mut ended = |id: &AttemptId, status: &str, more: Value| {
-        let mut row = json!({"id": id, "status": status, "outcome": status, "ended_at": at});
+        let stopping = event.leaves_an_agent_at_work();
+        let mut row = json!({"id": id, "status": status, "outcome": status, "ended_at": at, "stopping": stopping});
         if let (Value::Object(row), Value::Object(more)) = (&mut row, more) {
             row.extend(more);
         }
@@ -191,7 +225,7 @@ fn attempt(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
             json!({
                 "id": attempt, "task_id": task, "delegation_id": delegation, "agent_id": agent,
                 "instance_id": instance, "fence": fence, "status": "leased", "route": route, "input_tokens": 0,
-                "output_tokens": 0, "cost_usd": 0.0, "started_at": at,
+                "output_tokens": 0, "cost_usd": 0.0, "stopping": false, "started_at": at,
             }),
         ),
         E::AttemptAccepted { attempt } => changes.update(&SESSIONS, json!({"id": attempt, "status": "active"})),
@@ -203,14 +237,19 @@ fn attempt(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
             }),
         ),
         E::AttemptSucceeded { attempt } => ended(attempt, "succeeded", json!({})),
-        E::AttemptFailed { attempt, class, message } => {
+        E::AttemptFailed { attempt, class, message, .. } => {
             ended(attempt, "failed", json!({"failure_class": class, "failure_message": message}));
         }
         E::AttemptLost { attempt, class, message } => {
             ended(attempt, "lost", json!({"failure_class": class, "failure_message": message}));
         }
-        E::AttemptCancelled { attempt, .. } => ended(attempt, "cancelled", json!({})),
+        E::AttemptCancelled { attempt, late_result } => {
+            ended(attempt, "cancelled", json!({"late_result": late_result}));
+        }
         E::AttemptSuperseded { attempt } => ended(attempt, "superseded", json!({})),
+        E::AttemptReleased { attempt, late_result, .. } => {
+            changes.update(&SESSIONS, json!({"id": attempt, "stopping": false, "late_result": late_result}));
+        }
         E::InterruptOpened { interrupt, attempt, kind, prompt, details, .. } => changes.insert(
             &INTERRUPTS,
             json!({

@@ -39,6 +39,7 @@ pub struct World {
     receipts: HashMap<String, Value>,
     bodies: HashMap<String, Value>,
     runs: HashMap<String, u32>,
+    prompts: Vec<String>,
     aborts: HashMap<String, watch::Sender<bool>>,
     waiting: BTreeMap<String, Value>,
     replies: HashMap<String, String>,
@@ -221,6 +222,16 @@ impl FakePenguin {
             let waiting = std::mem::take(&mut world.waiting);
             waiting.into_keys().for_each(|id| drop(world.replies.insert(id, "reject".into())));
         });
+    }
+
+    /// What the fake was asked to do, oldest first.
+    pub fn prompts(&self) -> Vec<String> {
+        self.shared.edit(|world| world.prompts.clone())
+    }
+
+    /// Whether any session works.
+    pub fn busy(&self) -> bool {
+        self.shared.edit(|world| world.sessions.values().any(|session| session.busy))
     }
 
     /// How many questions wait.

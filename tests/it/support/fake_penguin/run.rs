@@ -29,6 +29,7 @@ impl Run {
         let script = script::read(&self.text);
         self.world.edit(|world| {
             *world.runs.entry(self.request.clone()).or_default() += 1;
+            world.prompts.push(self.text.clone());
             world.session(&self.session).busy = true;
         });
         self.event("session.status", json!({"sessionID": self.session, "status": {"type": "busy"}}));

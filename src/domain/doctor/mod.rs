@@ -1,0 +1,70 @@
+//! Whether a log keeps Link's promises: a second reading of it, simple enough to trust, that shares no rule with the
+//! state machines. What no log can show is said to be shown elsewhere.
+
+mod attempts;
+mod ledger;
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+
+pub use ledger::Doctor;
+
+/// How a promise is looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shown {
+    /// The log shows it.
+    Log,
+    /// The database shows it.
+    Database,
+    /// Nothing that is stored shows it; tests do.
+    Tests,
+    /// Link has no such thing yet.
+    NotYet,
+}
+
+/// Every promise: its name, in words, and what shows it.
+pub const INVARIANTS: &[(&str, &str, Shown)] = &[
+    ("I1", "only steps of the tables happen, and the log can be read to its end", Shown::Log),
+    ("I2", "a task has one open delegation, a delegation one live attempt, and fences only rise", Shown::Log),
+    ("I3", "an attempt that no longer counts changes nothing", Shown::Log),
+    ("I4", "offsets have no gap", Shown::Log),
+    ("I5", "what readers see is what the log says", Shown::Database),
+    ("I6", "no task waits for itself", Shown::Log),
+    ("I7", "no attempt starts behind a closed gate", Shown::Log),
+    ("I8", "a task becomes ready once per unblocking, when its last gate has opened", Shown::Log),
+    ("I9", "every open delegation has something that moves it on", Shown::Log),
+    ("I10", "work is accepted with evidence and the approvals of those who may give them", Shown::Log),
+    ("I11", "a question is answered at most once, and by a person", Shown::Log),
+    ("I12", "no open question is without the attempt that asked it", Shown::Log),
+    ("I13", "a task has no more tries than there are until a person has a say", Shown::Log),
+    ("I14", "the pause before a new attempt is bounded", Shown::Log),
+    ("I15", "no step is taken twice against the same failure without news", Shown::Log),
+    ("I16", "everything that attempts made can be reached", Shown::Database),
+    ("I17", "what was cancelled is never completed afterwards", Shown::Log),
+    ("I18", "nothing is made twice under one id", Shown::Log),
+    ("I19", "nothing is handed to an instance that is shut off", Shown::Tests),
+    ("I20", "no agent and no instance has more attempts than it may have", Shown::Log),
+    ("I21", "no quota is exceeded", Shown::NotYet),
+    ("I22", "nobody sees what they may not", Shown::Tests),
+    ("I23", "the chain of hashes is whole", Shown::Database),
+    ("I24", "entries of a stream tile it", Shown::NotYet),
+    ("I25", "a checkpoint is whole", Shown::NotYet),
+    ("I26", "hand-offs do not run in circles", Shown::NotYet),
+    ("I27", "no two attempts hold the same path", Shown::NotYet),
+    ("I28", "a task waits through gates only, never through what it is a part of", Shown::Log),
+    ("I29", "neither skewed clocks nor reordered reports change how it ends", Shown::Tests),
+    ("I30", "after any one fault something moves on within half a minute", Shown::Tests),
+];
+
+/// A promise that is broken.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Finding {
+    /// Which.
+    pub invariant: &'static str,
+    /// The event that breaks it, or 0 where it is the end that does.
+    pub offset: u64,
+    /// What is wrong.
+    pub detail: String,
+}

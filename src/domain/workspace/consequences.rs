@@ -1,0 +1,65 @@
+//! What one fact means for other entities: gates that open, work that nobody would do any more, what an agent does now.
+
+use crate::domain::{
+    event::{AgentEvent, Event, TaskEvent},
+    ids::{AgentId, DelegationId, Subject, TaskId},
+    task::{Step, TaskStatus, escalated},
+};
+
+use super::{Fact, Workspace};
+
+impl Workspace {
+    pub(super) fn consequences(&self, fact: &Fact) -> Vec<Fact> {
+        match (&fact.subject, &fact.event) {
+            (Subject::Task(id), Event::Task(event)) => {
+                let tasks = self.graph.consequences(*id, event);
+                let tasks =
+                    tasks.into_iter().map(|(id, event)| Fact { subject: Subject::Task(id), event: event.into() });
+                let stranded = match event {
+                    TaskEvent::DelegationQueued { delegation, step: Some(step), .. }
+                        if step.strategy.needs_a_person() =>
+                    {
+                        let why = format!("nothing is left to try without a person: {}", step.message);
+                        self.escalation(*id, *delegation, &why, Some(step))
+                    }
+                    TaskEvent::DelegationQueued { agent: Some(agent), .. } => self.escalations(*agent),
+                    _ => vec![],
+                };
+                tasks.chain(stranded).chain(self.schedule.status_after(event).map(agent_fact)).collect()
+            }
+            (Subject::Agent(_), Event::Agent(AgentEvent::Status { .. })) => vec![],
+            (Subject::Agent(id), Event::Agent(_)) => {
+                let status = self.schedule.changed_status(*id).map(|event| agent_fact((*id, event)));
+                self.escalations(*id).into_iter().chain(status).collect()
+            }
+            _ => vec![],
+        }
+    }
+
+    /// A delegation that waits for an agent which takes no more work would wait for ever: a person has to decide.
+    fn escalations(&self, agent: AgentId) -> Vec<Fact> {
+        let stranded = self.schedule.stranded_by(agent).into_iter();
+        stranded
+            .flat_map(|(task, delegation)| self.escalation(task, delegation, "the agent takes no more work", None))
+            .collect()
+    }
+
+    fn escalation(&self, task: TaskId, delegation: DelegationId, why: &str, after: Option<&Step>) -> Vec<Fact> {
+        let mut escalated = escalated(delegation, why.into());
+        if let (TaskEvent::DelegationEscalated { step, owner, proposal, .. }, Some(after)) = (&mut escalated, after) {
+            (*owner, *proposal) = (after.owner, after.proposal());
+            *step = Some(Box::new(after.clone()));
+        }
+        let (from, to) = (TaskStatus::InProgress, TaskStatus::AwaitingInput);
+        let stops = (self.graph.status_of(task) == Some(from)).then(|| {
+            let reason = "a person has to decide".into();
+            TaskEvent::Transitioned { from, to, reason }
+        });
+        let events = std::iter::once(escalated).chain(stops);
+        events.map(|event| Fact { subject: Subject::Task(task), event: event.into() }).collect()
+    }
+}
+
+fn agent_fact((id, event): (AgentId, AgentEvent)) -> Fact {
+    Fact { subject: Subject::Agent(id), event: Event::Agent(event) }
+}

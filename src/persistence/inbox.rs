@@ -1,0 +1,82 @@
+//! What waits for a person's decision, across the tasks of a workspace: questions, reviews, escalations.
+
+use sqlx::{AssertSqlSafe, types::Json};
+use uuid::Uuid;
+
+use crate::domain::principal::Principal;
+
+use super::{
+    access::Sight,
+    queries::{bare, of, view},
+    tenant::Tenant,
+    views::InboxItemView,
+};
+
+/// Each kind of decision: its id, what it is about, and since when it waits.
+const ITEMS: &str = "WITH items AS (
+    SELECT i.id, i.kind, i.task_id, i.delegation_id, i.attempt_id, i.prompt AS text, i.details,
+        NULL::jsonb AS options, NULL::text AS proposal, NULL::text AS owner, i.opened_at AS since
+    FROM interrupts i WHERE i.workspace_id = $1 AND i.status = 'open'
+    UNION ALL
+    SELECT d.id, 'review', d.task_id, d.id, d.attempt_id, coalesce(d.output, ''), NULL,
+        '[\"approve\", \"request_changes\", \"reject\"]'::jsonb, NULL, NULL, d.updated_at
+    FROM agent_assignments d WHERE d.workspace_id = $1 AND d.ended_at IS NULL AND d.status = 'reviewing'
+        AND (d.review ->> 'by' = 'anyone' OR d.delegator <> $2)
+        AND NOT EXISTS (SELECT 1 FROM reviews r WHERE r.delegation_id = d.id AND r.\"offset\" > d.queued_offset
+            AND r.reviewer = $2)
+    UNION ALL
+    SELECT d.id, 'escalation', d.task_id, d.id, d.attempt_id, coalesce(d.reason, ''), d.step,
+        d.options, d.proposal, d.owner, d.updated_at
+    FROM agent_assignments d WHERE d.workspace_id = $1 AND d.ended_at IS NULL AND d.status = 'escalated'
+)";
+
+/// Returns a page of what somebody may decide, oldest first.
+pub async fn inbox(
+    tenant: &Tenant,
+    who: Principal,
+    delegate: &Sight,
+    review: &Sight,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<InboxItemView>, sqlx::Error> {
+    // Agents and services decide nothing.
+    if who.user().is_none() {
+        return Ok(vec![]);
+    }
+    let chain = "t.id, t.project_id";
+    let select = format!(
+        "{ITEMS} SELECT n.*, t.identifier, t.title, t.priority, t.project_id, a.agent_id, a.delegator,
+            (coalesce(n.owner, a.delegator) = $2 OR t.assignee IS NOT DISTINCT FROM $2) AS mine"
+    );
+    let rest = format!(
+        "FROM items n JOIN tasks t ON t.id = n.task_id JOIN agent_assignments a ON a.id = n.delegation_id
+         WHERE ($3::uuid IS NULL OR n.id > $3)
+             AND CASE WHEN n.kind = 'review' THEN {} ELSE {} END
+         ORDER BY n.id LIMIT $4",
+        Sight::condition(5, chain),
+        Sight::condition(9, chain),
+    );
+    let (all, denied, role, granted) = review.parameters();
+    let (all2, denied2, role2, granted2) = delegate.parameters();
+    let (workspace, me) = (tenant.workspace().0, who.to_string());
+    of!(
+        tenant,
+        InboxItemView,
+        fetch_all,
+        select,
+        rest,
+        workspace,
+        me,
+        after,
+        limit,
+        all,
+        denied,
+        role,
+        granted,
+        all2,
+        denied2,
+        role2,
+        granted2
+    )
+    .map(bare)
+}

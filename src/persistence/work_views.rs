@@ -1,0 +1,211 @@
+//! What readers see of work that is delegated: attempts, questions, reviews, artifacts.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::domain::{
+    failure::FailureClass,
+    ids::*,
+    principal::Principal,
+    run::InterruptKind,
+    task::{DelegationStatus, Priority, Review, Route, Step, Verdict},
+};
+
+use super::views::views;
+
+views! {
+    /// An attempt of a delegation.
+    AttemptView {
+        /// Its id.
+        id: AttemptId,
+        /// By whom.
+        agent_id: AgentId,
+        /// Where.
+        instance_id: InstanceId,
+        /// Its fence.
+        fence: u64,
+        /// leased, active, succeeded, failed, lost, cancelled or superseded.
+        #[schemars(extend(
+            "enum" = ["leased", "active", "succeeded", "failed", "lost", "cancelled", "superseded"]
+        ))]
+        status: String,
+        /// How it failed.
+        failure_class: Option<FailureClass>,
+        /// In words.
+        failure_message: Option<String>,
+        /// Why this agent and this instance.
+        route: Route,
+        /// What was done about its failure, and why.
+        next_step: Option<Step>,
+        /// It no longer counts, and its agent is still being told to stop.
+        stopping: bool,
+        /// What it handed in when it no longer counted: kept, never applied.
+        late_result: Option<String>,
+        /// What it was told, as the SHA-256 of the whole text.
+        pack_hash: Option<String>,
+        /// About how many tokens that was.
+        pack_tokens: Option<u64>,
+        /// 0–100 from evidence, or unknown.
+        progress: Option<u8>,
+        /// What it does, in a word.
+        phase: Option<String>,
+        /// Tokens read by the model.
+        input_tokens: u64,
+        /// Tokens written by the model.
+        output_tokens: u64,
+        /// Cost in US dollars.
+        cost_usd: f64,
+        /// Since when.
+        started_at: DateTime<Utc>,
+        /// Until when.
+        ended_at: Option<DateTime<Utc>>,
+    }
+    /// A question of an attempt.
+    InterruptView {
+        /// Its id.
+        id: InterruptId,
+        /// Of which attempt.
+        attempt_id: AttemptId,
+        /// What kind.
+        kind: InterruptKind,
+        /// The question.
+        prompt: String,
+        /// Options, resource, schema of the answer.
+        details: Value,
+        /// open, answered, delivered or closed.
+        #[schemars(extend("enum" = ["open", "answered", "delivered", "closed"]))]
+        status: String,
+        /// The answer.
+        answer: Option<Value>,
+        /// By whom.
+        answered_by: Option<Principal>,
+        /// Since when.
+        opened_at: DateTime<Utc>,
+    }
+    /// Something that waits for a person's decision.
+    InboxItemView {
+        /// Its id: the question's, or the delegation's.
+        id: uuid::Uuid,
+        /// `question`, `approval`, `auth` or `budget`: to answer; `review`: to review; `escalation`: to decide.
+        #[schemars(extend("enum" = ["question", "approval", "auth", "budget", "review", "escalation"]))]
+        kind: String,
+        /// Of which task.
+        task_id: TaskId,
+        /// `KEY-12`.
+        identifier: String,
+        /// The task, in a line.
+        title: String,
+        /// How urgent.
+        priority: Priority,
+        /// Where the task belongs.
+        project_id: ProjectId,
+        /// Of which delegation.
+        delegation_id: DelegationId,
+        /// Of which agent.
+        agent_id: Option<AgentId>,
+        /// Of which attempt.
+        attempt_id: Option<AttemptId>,
+        /// The question, what was handed in, or why it does not go on.
+        text: String,
+        /// Options and the schema of the answer; for an escalation the step that was taken last.
+        details: Option<Value>,
+        /// What can be done, where it is no question.
+        options: Option<Vec<String>>,
+        /// What Link would do, to agree to.
+        proposal: Option<String>,
+        /// Who delegated the work.
+        delegator: Principal,
+        /// Who is asked first, where it is somebody.
+        owner: Option<Principal>,
+        /// It is for the caller first: they delegated the work, or answer for the task.
+        mine: bool,
+        /// Since when it waits.
+        since: DateTime<Utc>,
+    }
+    /// A reviewer's word on a delegation.
+    ReviewView {
+        /// Who.
+        reviewer: Principal,
+        /// How.
+        verdict: Verdict,
+        /// Why.
+        comment: String,
+        /// When.
+        at: DateTime<Utc>,
+    }
+    /// A delegation with its attempts, questions and reviews.
+    DelegationView {
+        /// Its id.
+        id: DelegationId,
+        /// The tenant.
+        workspace_id: WorkspaceId,
+        /// Of what.
+        task_id: TaskId,
+        /// To whom.
+        agent_id: Option<AgentId>,
+        /// Where it stands.
+        status: DelegationStatus,
+        /// Why it stands there.
+        reason: Option<String>,
+        /// Why it is not handed out while it is queued, where this node runs its workspace.
+        #[serde(default)]
+        waits: Option<String>,
+        /// What to do beyond the task's own words.
+        instructions: String,
+        /// Who asked for it.
+        delegator: Principal,
+        /// Who has to approve.
+        review: Review,
+        /// Rounds of requested changes so far.
+        round: u32,
+        /// Attempts at the task since a person last had a say, when it was queued.
+        tries: u32,
+        /// The next attempt does not start before this time.
+        not_before: Option<DateTime<Utc>>,
+        /// The step of the ladder that was taken last, and why.
+        step: Option<Step>,
+        /// Who is asked, where a person has to decide.
+        owner: Option<Principal>,
+        /// What they can do.
+        options: Option<Vec<String>>,
+        /// What Link would do, for them to agree to.
+        proposal: Option<String>,
+        /// The attempt that holds it, or held it last.
+        attempt_id: Option<AttemptId>,
+        /// The agent's final words.
+        output: Option<String>,
+        /// All attempts, oldest first.
+        attempts: Vec<AttemptView>,
+        /// All questions, oldest first.
+        interrupts: Vec<InterruptView>,
+        /// All reviews, oldest first.
+        reviews: Vec<ReviewView>,
+        /// Rises with each change.
+        version: u64,
+        /// Since when.
+        created_at: DateTime<Utc>,
+        /// Last changed.
+        updated_at: DateTime<Utc>,
+        /// Until when.
+        ended_at: Option<DateTime<Utc>>,
+    }
+    /// Something that an attempt made or changed.
+    ArtifactView {
+        /// Its id.
+        id: ArtifactId,
+        /// By which attempt.
+        attempt_id: AttemptId,
+        /// `file`, `text`, `diff` or `link`.
+        kind: String,
+        /// Path or title.
+        name: String,
+        /// The content, where it is small text.
+        content: Option<String>,
+        /// Anything else.
+        details: Option<Value>,
+        /// When.
+        recorded_at: DateTime<Utc>,
+    }
+}
