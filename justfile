@@ -39,6 +39,10 @@ fuzz seconds="30":
 typescript:
     cargo run --locked --quiet -- typescript --write clients/typescript/src/router.ts
 
+# The Python package for agents against a running Link, and two real Penguins of which one is killed.
+python-client:
+    LINK_PYTHON_CLIENT=1 LINK_REAL_PENGUIN=1 cargo test --locked --test it -- python_client:: peer_real:: --test-threads=1
+
 # The stock tRPC client on Node 20 against a running Link; npm fetches what is pinned.
 node-client:
     LINK_NODE_CLIENT=1 cargo test --locked --test it -- typescript_client:: --nocapture

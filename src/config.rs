@@ -2,6 +2,7 @@
 
 mod attempts;
 mod oidc;
+mod peers;
 
 use std::{
     fmt,
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 pub use attempts::Attempts;
 pub use oidc::{Oidc, web_address};
+pub use peers::{PEERS, Peers};
 
 /// How long an entity stays in memory unasked, unless set otherwise.
 pub const ENTITY_IDLE: Duration = Duration::from_secs(120);
@@ -71,6 +73,8 @@ pub struct Config {
     pub attempts: Attempts,
     /// What connections may take.
     pub connections: Connections,
+    /// What is waited for of agents that connect.
+    pub peers: Peers,
     /// How much one caller may ask for.
     pub rates: Rates,
     /// Proxies whose word is taken for where a request comes from: `LINK_TRUSTED_PROXIES`.
@@ -131,6 +135,9 @@ struct File {
     connections_max: Option<usize>,
     connection_idle_secs: Option<u64>,
     heartbeat_secs: Option<u64>,
+    peer_heartbeat_secs: Option<u64>,
+    peer_suspect_secs: Option<u64>,
+    peer_lost_secs: Option<u64>,
     rate_reads: Option<u32>,
     rate_writes: Option<u32>,
     rate_credentials: Option<u32>,
@@ -186,6 +193,7 @@ impl Config {
                 idle: seconds("LINK_CONNECTION_IDLE_SECS", env, file.connection_idle_secs, CONNECTIONS.idle)?,
                 heartbeat: seconds("LINK_HEARTBEAT_SECS", env, file.heartbeat_secs, CONNECTIONS.heartbeat)?,
             },
+            peers: peers::read(env, [file.peer_heartbeat_secs, file.peer_suspect_secs, file.peer_lost_secs])?,
             rates: Rates {
                 reads: parsed("LINK_RATE_READS", env, file.rate_reads.unwrap_or(RATES.reads))?,
                 writes: parsed("LINK_RATE_WRITES", env, file.rate_writes.unwrap_or(RATES.writes))?,
@@ -227,6 +235,7 @@ impl fmt::Debug for Config {
             .field("entity_idle", &self.entity_idle)
             .field("attempts", &self.attempts)
             .field("connections", &self.connections)
+            .field("peers", &self.peers)
             .field("rates", &self.rates)
             .field("trusted_proxies", &self.trusted_proxies)
             .field("cors_origins", &self.cors_origins)

@@ -4,7 +4,6 @@ mod credentials;
 pub mod keys;
 
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     str::FromStr,
     sync::{Arc, LazyLock},
@@ -20,10 +19,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     actors::{
         Context, Directory,
-        context::{Hosting, runtime_name},
+        context::{Hosting, Runtimes, runtime_name},
         webhooks::Postman,
     },
-    agents::AgentRuntime,
+    agents::{
+        AgentRuntime,
+        peer::{Pace, Peers},
+    },
     api::{
         Api, Services,
         known_keys::KnownKeys,
@@ -33,7 +35,7 @@ use crate::{
     },
     clock::Clock,
     cluster::{ALIVE, HEARTBEAT, Identity, Membership, Standing},
-    config::{Attempts, Config, Rates},
+    config::{self, Attempts, Config, Rates},
     domain::{agent::RuntimeKind, routing::Bulkheads},
     oidc::Provider,
     persistence::{Pools, deliveries, embedded, log, logins, oidc, revocations, secrets::Vault},
@@ -93,7 +95,7 @@ impl Node {
         let membership = Membership::join(pools.writes.clone(), identity, alive).await?;
         let postman = Postman::new(config.webhooks_allow_private).context("making the client of webhooks")?;
         let http = http()?;
-        let runtimes = runtimes(http.clone());
+        let runtimes = runtimes(http.clone(), config.peers);
         let Attempts { max: workspace, background_max: background } = config.attempts;
         let hosting = Hosting { entity_idle: config.entity_idle, bulkheads: Bulkheads { workspace, background } };
         let context = Arc::new(Context::new(pools, clock, membership, vault, postman, runtimes, hosting));
@@ -222,10 +224,12 @@ fn http() -> anyhow::Result<reqwest::Client> {
     Ok(builder.build()?)
 }
 
-fn runtimes(http: reqwest::Client) -> BTreeMap<&'static str, Arc<dyn AgentRuntime>> {
+fn runtimes(http: reqwest::Client, peers: config::Peers) -> Runtimes {
     let penguin: Arc<dyn AgentRuntime> = Arc::new(crate::agents::penguin::Penguin::new(http));
     let scripted: Arc<dyn AgentRuntime> = Arc::new(crate::agents::scripted::Scripted);
-    [(runtime_name(RuntimeKind::Penguin), penguin), (runtime_name(RuntimeKind::Scripted), scripted)].into()
+    let called = [(runtime_name(RuntimeKind::Penguin), penguin), (runtime_name(RuntimeKind::Scripted), scripted)];
+    let config::Peers { heartbeat, suspect, lost } = peers;
+    Runtimes { called: called.into(), peers: Arc::new(Peers::new(Pace { heartbeat, suspect, lost })) }
 }
 
 /// Renews leases and the sign of life, until the node stops or is replaced.

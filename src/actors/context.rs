@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
 use crate::{
-    agents::AgentRuntime,
+    agents::{AgentRuntime, peer::Peers},
     clock::Clock,
     cluster::Membership,
     domain::{
@@ -26,6 +26,14 @@ use super::{feed::Feed, presence::Presence, webhooks::Postman};
 
 /// Snapshots that are written at the same time; more are skipped, since the log has everything.
 const SNAPSHOTS_MAX: usize = 4;
+
+/// Ways to run agents: those that Link calls, and those that connect.
+pub struct Runtimes {
+    /// By the runtime's name.
+    pub called: BTreeMap<&'static str, Arc<dyn AgentRuntime>>,
+    /// Agents that connect to this node.
+    pub peers: Arc<Peers>,
+}
 
 /// The node's database, clock, feed, leases, vault and agent runtimes.
 pub struct Context {
@@ -49,6 +57,8 @@ pub struct Context {
     pub postman: Postman,
     /// Ways to run agents.
     pub runtimes: BTreeMap<&'static str, Arc<dyn AgentRuntime>>,
+    /// Agents that are connected to this node.
+    pub peers: Arc<Peers>,
     /// An entity that was not asked anything for this long leaves the memory.
     pub entity_idle: Duration,
     /// How much of a workspace's work may run at the same time.
@@ -73,9 +83,11 @@ impl Context {
         membership: Membership,
         vault: Vault,
         postman: Postman,
-        runtimes: BTreeMap<&'static str, Arc<dyn AgentRuntime>>,
+        runtimes: Runtimes,
         Hosting { entity_idle, bulkheads }: Hosting,
     ) -> Self {
+        let Runtimes { called: mut runtimes, peers } = runtimes;
+        runtimes.insert(runtime_name(RuntimeKind::Peer), peers.clone());
         let snapshots = Arc::new(Semaphore::new(SNAPSHOTS_MAX));
         let Pools { reads: pool, tenants, writes } = pools;
         Self {
@@ -89,6 +101,7 @@ impl Context {
             vault,
             postman,
             runtimes,
+            peers,
             entity_idle,
             bulkheads,
             snapshots,
@@ -123,5 +136,6 @@ pub fn runtime_name(kind: RuntimeKind) -> &'static str {
     match kind {
         RuntimeKind::Penguin => "penguin",
         RuntimeKind::Scripted => "scripted",
+        RuntimeKind::Peer => "peer",
     }
 }

@@ -51,6 +51,7 @@ pub(super) fn assignment(
 ) -> Assignment {
     Assignment {
         attempt: running.attempt,
+        fence: running.fence,
         delegation: running.delegation,
         task: running.task,
         workspace: handle.id,

@@ -7,7 +7,8 @@
 //!               ├─ conductor   hands queued delegations to instances
 //!               ├─ runs        one actor per running attempt: drives the agent
 //!               ├─ probes      one actor per instance: asks whether it lives
-//!               └─ couriers    one actor per webhook: sends events to endpoints outside
+//!               ├─ couriers    one actor per webhook: sends events to endpoints outside
+//!               └─ peers       one actor per agent that has connected: watches for its signs of life
 //! presence                     tells who comes and goes
 //! relays                       one per workspace that somebody listens to: writes what happens to all of them
 //! clients                      one actor per socket
@@ -28,6 +29,7 @@ mod member;
 pub mod outlet;
 mod output;
 mod packing;
+pub mod peers;
 pub mod presence;
 mod probe;
 mod progress;

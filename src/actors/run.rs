@@ -2,21 +2,24 @@
 //! decided. It may be killed at any await: the next one finds the run again by its bookmark, and reports that were
 //! committed before are recognised by their keys.
 
+mod asking;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use ractor_cluster::RactorMessage;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     agents::{self, Activity, Control, Failure, Outcome},
     domain::{
-        event::{Event, TaskEvent},
+        event::{ConversationEvent, Event, TaskEvent},
         failure::FailureClass,
         ids::{InterruptId, Subject},
         model::Model,
+        principal::Principal,
         run::Usage,
         session::SessionCommand,
         task::{Report, SessionState},
@@ -27,7 +30,7 @@ use crate::{
 };
 
 use super::{
-    driving::{self, Standing, answer_in_the_log},
+    driving::{self, Standing},
     feed::Committed,
     liveness::{LOOK_EVERY, Liveness},
     output::Output,
@@ -161,6 +164,7 @@ impl Actor for Run {
             RunMessage::GraceOver => state.ended(Ok(Outcome::Cancelled)).await?,
         };
         if standing == Standing::Over {
+            state.settle();
             myself.stop(None);
         }
         Ok(())
@@ -260,6 +264,10 @@ impl RunState {
                 self.remember(SessionCommand::Bind(scrubbed(remote))).await?;
                 self.commit(Some("accepted".into()), Report::Accepted).await
             }
+            Activity::Settled(mark) => {
+                mark.reach();
+                Ok(Standing::Holds)
+            }
             Activity::Cursor(cursor) => self.remember(SessionCommand::Follow(scrubbed(cursor))).await,
             Activity::Progress { percent, phase, message } => {
                 self.progressed(myself, id, Report::Progress { percent, phase, message }).await
@@ -285,35 +293,6 @@ impl RunState {
                 self.commit(id, Report::Usage(Usage { input_tokens, output_tokens, ..usage })).await
             }
         }
-    }
-
-    async fn asked(
-        &mut self,
-        key: String,
-        kind: crate::domain::run::InterruptKind,
-        prompt: String,
-        details: Value,
-    ) -> Result<Standing, ActorProcessingErr> {
-        let interrupt: InterruptId = self.handle.context.clock.id();
-        self.questions.insert(interrupt, key.clone());
-        let report = Report::Asked {
-            interrupt,
-            key: key.clone(),
-            kind,
-            prompt: prompt.replace('\0', ""),
-            details: scrubbed(details),
-        };
-        let standing = self.commit(Some(format!("asked:{key}")), report).await?;
-        // A driver that was started anew asks again what may have been answered in its earlier life.
-        if let Some((known, answer)) = answer_in_the_log(&self.handle, &self.running, &key).await?
-            && known != interrupt
-        {
-            self.questions.insert(known, key);
-            if let Some(answer) = answer {
-                return self.deliver(known, answer).await;
-            }
-        }
-        Ok(standing)
     }
 
     async fn ended(&mut self, result: Result<Outcome, Failure>) -> Result<Standing, ActorProcessingErr> {
@@ -360,6 +339,11 @@ impl RunState {
             }
             Event::Task(TaskEvent::InterruptResolved { interrupt, answer, .. }) => {
                 return self.deliver(*interrupt, answer.clone()).await;
+            }
+            Event::Conversation(ConversationEvent::Message { author, parts, .. })
+                if event.recorded.is_for(Principal::Agent(self.running.agent)) =>
+            {
+                self.tell(Control::Message { from: *author, parts: json!(parts) }).await;
             }
             _ => {}
         }

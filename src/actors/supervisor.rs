@@ -1,7 +1,7 @@
 //! The supervisor of one workspace's actors: starts them, knows them, and decides what happens when one fails.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -25,6 +25,7 @@ use super::{
     conductor::{self, ConductorMessage},
     context::Context,
     entity::{self, EntityArguments, EntityHandle},
+    peers::{self, Connection, End, PeerArguments},
     probe::{self, ProbeMessage},
     run::{self, RunArguments, RunMessage},
     supervision::Intensity,
@@ -49,6 +50,8 @@ pub(super) enum SupervisorMessage {
     Probe(Vec<(InstanceId, Runner)>),
     /// Make sure that exactly these webhooks have a courier.
     Deliver(Vec<WebhookId>),
+    /// Look after an agent that has connected.
+    Connect(PeerArguments, RpcReplyPort<()>),
     /// Let idle entities go.
     Sweep,
 }
@@ -61,6 +64,7 @@ pub(super) struct SupervisorState {
     children: HashMap<ActorId, Child>,
     probes: HashMap<InstanceId, ActorRef<ProbeMessage>>,
     couriers: HashMap<WebhookId, ActorCell>,
+    peers: HashMap<ActorId, (InstanceId, Arc<Connection>)>,
     failing: HashMap<Child, (Intensity, usize, Instant)>,
 }
 
@@ -70,6 +74,7 @@ enum Child {
     Run(Running),
     Probe(InstanceId),
     Courier(WebhookId),
+    Peer(InstanceId),
     Conductor,
 }
 
@@ -121,6 +126,7 @@ impl Actor for Supervisor {
             children: HashMap::new(),
             probes: HashMap::new(),
             couriers: HashMap::new(),
+            peers: HashMap::new(),
             failing: HashMap::new(),
         };
         let conductor = state.start_conductor(&myself).await?;
@@ -149,6 +155,12 @@ impl Actor for Supervisor {
             SupervisorMessage::Run(running) => state.run(&myself, running).await?,
             SupervisorMessage::Probe(wanted) => state.probe(&myself, wanted).await?,
             SupervisorMessage::Deliver(wanted) => state.deliver(&myself, wanted).await?,
+            SupervisorMessage::Connect(arguments, reply) => {
+                state.connect(&myself, arguments).await?;
+                if !reply.is_closed() {
+                    let _ = reply.send(());
+                }
+            }
             SupervisorMessage::Sweep => {
                 state.handle.members.entities.iter().for_each(|entity| entity.sweep());
                 metrics::gauge!("link_entities_active").set(state.handle.members.entities.len() as f64);
@@ -188,6 +200,7 @@ impl Child {
             Self::Run(_) => "run",
             Self::Probe(_) => "probe",
             Self::Courier(_) => "courier",
+            Self::Peer(_) => "peer",
             Self::Conductor => "conductor",
         }
     }
@@ -248,6 +261,10 @@ impl SupervisorState {
             }
             keep
         });
+        // What an agent has no longer must not stay connected.
+        let known: HashSet<InstanceId> = self.schedule.borrow().runners().map(|(id, _)| id).collect();
+        let unwanted = self.peers.values().filter(|(id, _)| !known.contains(id));
+        unwanted.for_each(|(_, connection)| connection.end(End::Removed));
         for (id, runner) in wanted {
             if !self.probes.contains_key(&id) && self.parked(&Child::Probe(id)).is_none() {
                 let actor = probe::spawn(self.handle.clone(), id, runner, myself.get_cell()).await?;
@@ -255,6 +272,18 @@ impl SupervisorState {
                 self.probes.insert(id, actor);
             }
         }
+        Ok(())
+    }
+
+    async fn connect(
+        &mut self,
+        myself: &ActorRef<SupervisorMessage>,
+        arguments: PeerArguments,
+    ) -> Result<(), ActorProcessingErr> {
+        let (instance, connection) = (arguments.instance, arguments.connection.clone());
+        let actor = peers::spawn(arguments, myself.get_cell()).await?;
+        self.children.insert(actor.get_id(), Child::Peer(instance));
+        self.peers.insert(actor.get_id(), (instance, connection));
         Ok(())
     }
 
@@ -305,6 +334,9 @@ impl SupervisorState {
                 self.couriers.remove(id);
                 members.couriers.remove(id);
             }
+            Child::Peer(_) => {
+                self.peers.remove(&actor);
+            }
             Child::Conductor => {}
         }
     }
@@ -332,7 +364,7 @@ impl SupervisorState {
     ) -> Result<(), ActorProcessingErr> {
         let times = self.failing.get(&child).map_or(0, |(_, times, _)| *times);
         match child {
-            Child::Entity(_) | Child::Probe(_) | Child::Courier(_) => {}
+            Child::Entity(_) | Child::Probe(_) | Child::Courier(_) | Child::Peer(_) => {}
             Child::Run(running) if times > RUN_FAILURES_MAX => {
                 let handle = self.handle.clone();
                 let message = format!("the actor that drives the attempt keeps failing: {error}");

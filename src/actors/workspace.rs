@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc::error::TrySendError, oneshot, watch};
 
 use crate::{
     domain::{
-        event::{Event, TaskEvent},
+        event::{ConversationEvent, Event, TaskEvent},
         ids::*,
         model::{Command, Model},
         principal::Principal,
@@ -58,16 +58,27 @@ impl Members {
         }
     }
 
-    /// Tells runs what was decided about their task.
+    /// Tells runs what was decided about their task, and what is said about it.
     pub fn tell_sessions(&self, event: &Arc<Committed>) {
-        let (Subject::Task(task), Event::Task(what)) = (event.recorded.subject, &event.recorded.event) else { return };
-        let concerns = matches!(
-            what,
-            TaskEvent::DelegationCancelling { .. }
-                | TaskEvent::InterruptResolved { .. }
-                | TaskEvent::AttemptSuperseded { .. }
-        );
-        if let Some(runs) = self.runs.get(&task).filter(|_| concerns) {
+        let recorded = &event.recorded;
+        let task = match (recorded.subject, &recorded.event) {
+            (
+                Subject::Task(task),
+                Event::Task(
+                    TaskEvent::DelegationCancelling { .. }
+                    | TaskEvent::InterruptResolved { .. }
+                    | TaskEvent::AttemptSuperseded { .. },
+                ),
+            ) => Some(task),
+            (_, Event::Conversation(ConversationEvent::Message { .. })) => {
+                recorded.refs.iter().find_map(|about| match about {
+                    Subject::Task(task) => Some(*task),
+                    _ => None,
+                })
+            }
+            _ => None,
+        };
+        if let Some(runs) = task.and_then(|task| self.runs.get(&task)) {
             for (_, actor) in runs.iter() {
                 let _ = actor.cast(RunMessage::Decided(event.clone()));
             }

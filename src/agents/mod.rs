@@ -4,6 +4,7 @@
 //! A driver never decides what a failure means for the task. It says what happened; "connection lost" is
 //! [`FailureClass::DispatchUnknown`] or a reconciliation with the instance, never a guess.
 
+pub mod peer;
 pub mod penguin;
 pub mod scripted;
 
@@ -12,11 +13,12 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::domain::{
     failure::FailureClass,
     ids::{AttemptId, DelegationId, InstanceId, TaskId, UserId, WorkspaceId},
+    principal::Principal,
     run::{InterruptKind, Usage},
 };
 
@@ -46,6 +48,8 @@ impl std::fmt::Debug for Endpoint {
 pub struct Assignment {
     /// The attempt; a driver derives its idempotency key and the remote session's id from it.
     pub attempt: AttemptId,
+    /// The fence that the attempt came with.
+    pub fence: u64,
     /// The delegation that the attempt belongs to.
     pub delegation: DelegationId,
     /// The task to move forward.
@@ -120,6 +124,37 @@ pub enum Activity {
     },
     /// Tokens and cost of the run so far, as totals.
     Usage(Usage),
+    /// Whoever takes the reports shall say so when all that came before this one is durable.
+    Settled(Mark),
+}
+
+/// A place in a run's reports, and where to say that it was reached.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    reached: watch::Sender<u64>,
+    place: u64,
+}
+
+impl Mark {
+    /// Makes a mark.
+    pub fn new(reached: watch::Sender<u64>, place: u64) -> Self {
+        Self { reached, place }
+    }
+
+    /// Says that everything up to the place is durable.
+    pub fn reach(&self) {
+        self.reached.send_if_modified(|reached| {
+            let further = self.place > *reached;
+            *reached = self.place.max(*reached);
+            further
+        });
+    }
+}
+
+impl PartialEq for Mark {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
 }
 
 /// An artifact as a driver reports it.
@@ -155,6 +190,13 @@ pub enum Control {
         key: String,
         /// The answer, as the question's schema wants it; for approvals `{"approve": bool, "message"?}`.
         answer: Value,
+    },
+    /// Somebody said something in a conversation about the task. Not every runtime can hear that.
+    Message {
+        /// Who.
+        from: Principal,
+        /// What, part by part.
+        parts: Value,
     },
 }
 
@@ -232,6 +274,10 @@ pub trait AgentRuntime: Send + Sync {
         reports: mpsc::Sender<Report>,
         control: mpsc::Receiver<Control>,
     ) -> BoxFuture<'a, Result<Outcome, Failure>>;
+
+    /// Hears that an attempt is over, and that nothing more is wanted of its run: its end is in the log, or it no longer
+    /// holds its delegation.
+    fn settled(&self, _: InstanceId, _: AttemptId, _: u64) {}
 
     /// Asks the instance what became of an attempt's run, without changing anything there. The error means that it
     /// could not be asked, and says nothing about the run.

@@ -161,6 +161,10 @@ async fn sealed(call: &Call, runtime: RuntimeKind, instance: Instance, path: &st
     let fits = match runtime {
         RuntimeKind::Penguin => !instance.url.is_script(),
         RuntimeKind::Scripted => instance.url.is_script(),
+        RuntimeKind::Peer => {
+            let message = "a peer's servers connect by themselves: make a key for the agent, and give them that";
+            return Err(Problem::field(path, message));
+        }
     };
     if !fits {
         let message = "is for another runtime: `script:…` is for scripted agents, and only for them";

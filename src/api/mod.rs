@@ -19,6 +19,7 @@ pub mod known_keys;
 pub mod limits;
 pub mod oidc;
 pub mod openapi;
+mod peers;
 mod penguin;
 mod presence;
 pub mod problem;

@@ -22,6 +22,8 @@ pub enum RuntimeKind {
     Penguin,
     /// A script in Link's own process: for tests and the demo.
     Scripted,
+    /// A program that connects to Link by itself, and needs no address.
+    Peer,
 }
 
 /// Whether a person wants the agent to take work.
@@ -64,6 +66,10 @@ pub enum AgentStatus {
 pub const INSTANCES_MAX: usize = 64;
 /// The most attempts that one instance may be given at the same time.
 pub const SLOTS_MAX: u32 = 64;
+/// What the address of a server begins with that connects by itself; its name follows.
+pub const PEER: &str = "peer:";
+/// Model turns of one attempt of a peer; it counts them by itself, if at all.
+const PEER_TURNS: u32 = 100;
 /// The longest reason for a failed probe that is kept.
 const CAUSE_LENGTH_MAX: usize = 2_000;
 
@@ -71,6 +77,7 @@ const CAUSE_LENGTH_MAX: usize = 2_000;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Agent {
     exists: bool,
+    runtime: RuntimeKind,
     availability: Availability,
     instances: BTreeMap<InstanceId, Pulse>,
     worse: BTreeSet<WorseAt>,
@@ -88,6 +95,7 @@ pub struct WorseAt {
 /// What the last probe of an instance said.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Pulse {
+    url: String,
     healthy: Option<bool>,
     boot: Option<String>,
     /// How it stands, as everyone was told.
@@ -125,6 +133,19 @@ pub enum AgentCommand {
     AddInstance(NewInstance),
     /// Remove a server.
     RemoveInstance(InstanceId),
+    /// One of its servers has connected by itself.
+    Connect {
+        /// The id that it gets if nobody of this name was here before.
+        id: InstanceId,
+        /// Its name; the same again is the same server.
+        name: Label,
+        /// Attempts that it takes at the same time.
+        slots: u32,
+        /// What it is good at.
+        skills: BTreeSet<Label>,
+        /// Names the connection.
+        boot: String,
+    },
     /// What a probe learned.
     Probed {
         /// Of which server.
@@ -181,6 +202,10 @@ impl Agent {
             if instances.len() > INSTANCES_MAX {
                 return Err(too_many_instances());
             }
+            if runtime == RuntimeKind::Peer && !instances.is_empty() {
+                let message = "must be empty: the servers of a peer connect by themselves".into();
+                return Err(Rejection::Invalid { path: "instances", message });
+            }
             let ids: BTreeSet<InstanceId> = instances.iter().map(|instance| instance.id).collect();
             if ids.len() < instances.len() {
                 return Err(Rejection::Invalid { path: "instances", message: "name each instance once".into() });
@@ -210,6 +235,9 @@ impl Agent {
             }
             C::Want(wanted) if wanted == self.availability => Ok(vec![]),
             C::Want(wanted) => Ok(vec![AgentEvent::Availability { wanted }]),
+            C::AddInstance(_) if self.runtime == RuntimeKind::Peer => {
+                Err(Rejection::Busy("the agent's servers connect by themselves: give them a key of the agent"))
+            }
             C::AddInstance(_) if self.instances.len() >= INSTANCES_MAX => Err(too_many_instances()),
             C::AddInstance(instance) if self.instances.contains_key(&instance.id) => {
                 Err(Rejection::Busy("the instance exists already"))
@@ -219,6 +247,10 @@ impl Agent {
                 Err(Rejection::NotFound("instance"))
             }
             C::RemoveInstance(instance) => Ok(vec![AgentEvent::InstanceRemoved { instance }]),
+            C::Connect { .. } if self.runtime != RuntimeKind::Peer => {
+                Err(Rejection::Forbidden("agents of this runtime are called by Link: they do not connect"))
+            }
+            C::Connect { id, name, slots, skills, boot } => self.connect(id, &name, slots, skills, boot),
             C::Probed { instance, healthy, boot, cause } => {
                 let Some(before) = self.instances.get(&instance) else { return Ok(vec![]) };
                 // Only an answer can tell a new boot id, and one without it keeps the last.
@@ -242,14 +274,46 @@ impl Agent {
         }
     }
 
+    /// A name that was here before is the same server, with what it has and can now.
+    fn connect(
+        &self,
+        id: InstanceId,
+        name: &Label,
+        slots: u32,
+        skills: BTreeSet<Label>,
+        boot: String,
+    ) -> Result<Vec<AgentEvent>, Rejection> {
+        must_be_bounded("capacity", slots, SLOTS_MAX)?;
+        let url = format!("{PEER}{name}");
+        let known = self.instances.iter().find(|(_, pulse)| pulse.url == url).map(|(known, _)| *known);
+        let mut events = vec![];
+        if known.is_none() {
+            if self.instances.len() >= INSTANCES_MAX {
+                return Err(too_many_instances());
+            }
+            let turns_max = PEER_TURNS;
+            events.push(AgentEvent::InstanceAdded { instance: id, url, model: None, slots, turns_max });
+        }
+        events.push(AgentEvent::InstanceConnected { instance: known.unwrap_or(id), slots, skills, boot });
+        Ok(events)
+    }
+
     /// Changes the state.
     pub fn apply(&mut self, event: &AgentEvent) {
         match event {
-            AgentEvent::Registered { .. } => self.exists = true,
+            AgentEvent::Registered { runtime, .. } => {
+                self.exists = true;
+                self.runtime = *runtime;
+            }
             AgentEvent::Updated { .. } | AgentEvent::Status { .. } => {}
             AgentEvent::Availability { wanted } => self.availability = *wanted,
-            AgentEvent::InstanceAdded { instance, .. } => {
-                self.instances.insert(*instance, Pulse::default());
+            AgentEvent::InstanceAdded { instance, url, .. } => {
+                self.instances.insert(*instance, Pulse { url: url.clone(), ..Pulse::default() });
+            }
+            AgentEvent::InstanceConnected { instance, boot, .. } => {
+                if let Some(pulse) = self.instances.get_mut(instance) {
+                    (pulse.healthy, pulse.boot) = (Some(true), Some(boot.clone()));
+                }
             }
             AgentEvent::InstanceRemoved { instance } => {
                 self.instances.remove(instance);

@@ -19,6 +19,8 @@ pub struct InstanceView {
     pub slots: u32,
     /// Model turns of one attempt.
     pub turns_max: u32,
+    /// What it says that it is good at, where it connects by itself.
+    pub skills: Vec<String>,
     /// What the last probe said.
     pub healthy: Option<bool>,
     /// Why not.

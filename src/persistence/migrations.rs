@@ -30,6 +30,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
         11 "0011_webhooks_behind_the_wall",
         12 "0012_instance_standing",
         13 "0013_recovery",
+        14 "0014_peer_skills",
     ];
     Migrator::with_migrations(history).run(pool).await
 }

@@ -14,6 +14,7 @@ pub mod log;
 pub mod logins;
 pub mod migrations;
 pub mod oidc;
+pub mod peers;
 pub mod penguins;
 pub mod people;
 pub mod projections;

@@ -1,5 +1,6 @@
 //! Doors: they decode, find out who calls, and hand over. No rule of the domain is here.
 
+mod agents;
 mod bare;
 mod connection;
 mod docs;
@@ -65,6 +66,7 @@ pub fn router(doors: Doors) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/ws", get(ws::upgrade))
+        .route("/agents/connect", get(agents::upgrade))
         .route("/.well-known/jwks.json", get(public_keys))
         .nest("/auth/oidc", oidc::routes())
         .merge(docs::routes())

@@ -574,6 +574,8 @@ export interface InstanceView {
   id: InstanceId;
   /** The model that is asked for. */
   model: string | null;
+  /** What it says that it is good at, where it connects by itself. */
+  skills: string[];
   /** Attempts at the same time. */
   slots: number;
   /** How it serves, by what became of the work on it. */
@@ -992,7 +994,7 @@ export interface Routes {
 }
 
 /** How an agent is driven. */
-export type RuntimeKind = "penguin" | "scripted";
+export type RuntimeKind = "penguin" | "scripted" | "peer";
 
 /** A program outside of Link that is a member of a workspace. */
 export type ServiceId = string;

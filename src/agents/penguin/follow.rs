@@ -159,6 +159,7 @@ impl<'a> Run<'a> {
                 control = self.control.recv(), if listening => match control {
                     Some(Control::Cancel) => return self.cancel(&mut feed, &mut answer).await,
                     Some(Control::Answer { key, answer }) => self.answer(&key, &answer).await?,
+                    Some(Control::Message { .. }) => None,
                     None => { listening = false; None }
                 },
                 signal = feed.next(), if streaming => match signal {
@@ -203,7 +204,7 @@ impl<'a> Run<'a> {
                 }
                 control = self.control.recv() => match control {
                     Some(Control::Cancel) => return Ok(Some(Ok(Outcome::Cancelled))),
-                    Some(Control::Answer { .. }) => {}
+                    Some(Control::Answer { .. } | Control::Message { .. }) => {}
                     None => return Err(unwatched()),
                 },
             }

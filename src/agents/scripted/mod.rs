@@ -68,6 +68,7 @@ async fn cancelled(mut control: mpsc::Receiver<Control>, answers: watch::Sender<
     while let Some(order) = control.recv().await {
         match order {
             Control::Cancel => return,
+            Control::Message { .. } => {}
             Control::Answer { key, answer } => answers.send_modify(|known| {
                 known.insert(key, answer);
             }),

@@ -19,6 +19,7 @@ fn staged(script: &str, prompt: &str, bookmark: Bookmark) -> Stage {
         turns_max: 1,
     };
     let work = Assignment {
+        fence: 1,
         attempt: AttemptId(nil),
         delegation: DelegationId(nil),
         task: TaskId(nil),

@@ -48,6 +48,13 @@ pub struct Recorded {
     pub event: Event,
 }
 
+impl Recorded {
+    /// Tells whether somebody may hear it who did not do it.
+    pub fn is_for(&self, who: Principal) -> bool {
+        self.actor != who && self.audience.as_ref().is_none_or(|audience| audience.contains(&who))
+    }
+}
+
 pub use task::TaskEvent;
 pub use webhook::WebhookEvent;
 pub use workspace::WorkspaceEvent;
@@ -256,6 +263,18 @@ pub enum AgentEvent {
         slots: u32,
         /// Model turns of one attempt.
         turns_max: u32,
+    },
+    /// A server of the agent has connected by itself: it lives.
+    #[serde(rename = "instance:connected")]
+    InstanceConnected {
+        /// Which.
+        instance: InstanceId,
+        /// Attempts that it takes at the same time.
+        slots: u32,
+        /// What it is good at.
+        skills: BTreeSet<Label>,
+        /// Names the connection; changes with each.
+        boot: String,
     },
     /// A server of the agent is no longer used.
     #[serde(rename = "instance:removed")]

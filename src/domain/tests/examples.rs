@@ -329,6 +329,7 @@ fn agent() -> Vec<AgentEvent> {
         },
         E::InstanceRemoved { instance },
         E::InstanceProbed { instance, healthy: false, boot: None, cause: Some("connection refused".into()) },
+        E::InstanceConnected { instance, slots: 3, skills: [Label::fitted("soup")].into(), boot: "b1".into() },
     ]
 }
 

@@ -56,7 +56,8 @@ kinds! {
     Agent AgentEvent {
         Registered = "agent:registered", Updated = "agent:updated", Status = "agent:status",
         Availability = "agent:availability", InstanceAdded = "instance:added", InstanceRemoved = "instance:removed",
-        InstanceProbed = "instance:probed", InstanceStanding = "instance:standing", Skill = "agent:skill",
+        InstanceProbed = "instance:probed", InstanceConnected = "instance:connected",
+        InstanceStanding = "instance:standing", Skill = "agent:skill",
     }
     Session SessionEvent { Bound = "session:bound", Packed = "session:packed", Followed = "session:followed" }
     Webhook WebhookEvent {

@@ -112,6 +112,7 @@ fn expected(staff: &Staff, works: bool) -> AgentStatus {
         Availability::Retired => AgentStatus::Retired,
         Availability::Draining => AgentStatus::Draining,
         Availability::Paused => AgentStatus::Paused,
+        Availability::Active if staff.slots.is_empty() && staff.peer => AgentStatus::Offline,
         Availability::Active if !staff.slots.is_empty() && staff.slots.keys().all(silent) => AgentStatus::Offline,
         Availability::Active if !staff.slots.is_empty() && staff.slots.keys().all(unsound) => AgentStatus::Degraded,
         Availability::Active if !staff.worse.is_empty() => AgentStatus::Degraded,

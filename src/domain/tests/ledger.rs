@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
-    agent::{AgentStatus, Availability, WorseAt},
+    agent::{AgentStatus, Availability, RuntimeKind, WorseAt},
     event::{AgentEvent, ConversationEvent, Event, ProjectEvent, TaskEvent, WebhookEvent, WorkspaceEvent},
     ids::*,
     permission::Permissions,
@@ -88,6 +88,7 @@ pub(crate) struct Question {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Staff {
+    pub peer: bool,
     pub status: AgentStatus,
     pub availability: Availability,
     pub bound: u32,
@@ -317,10 +318,11 @@ impl Ledger {
     }
 
     fn fold_agent(&mut self, id: AgentId, event: &AgentEvent) {
-        if let AgentEvent::Registered { max_concurrency, .. } = event {
+        if let AgentEvent::Registered { max_concurrency, runtime, .. } = event {
+            let peer = *runtime == RuntimeKind::Peer;
             let (status, availability, bound) = (AgentStatus::Idle, Availability::Active, *max_concurrency);
             let (slots, healthy, unsound, worse) = Default::default();
-            self.agents.insert(id, Staff { status, availability, bound, slots, healthy, unsound, worse });
+            self.agents.insert(id, Staff { peer, status, availability, bound, slots, healthy, unsound, worse });
         }
         let staff = self.agents.get_mut(&id).expect("an agent is registered first");
         match event {
@@ -347,6 +349,10 @@ impl Ledger {
             }
             AgentEvent::Skill { kind, model, worse: false } => {
                 staff.worse.remove(&WorseAt { kind: *kind, model: model.clone() });
+            }
+            AgentEvent::InstanceConnected { instance, slots, .. } => {
+                staff.slots.insert(*instance, *slots);
+                staff.healthy.insert(*instance, true);
             }
             AgentEvent::InstanceProbed { instance, healthy, .. } => {
                 staff.healthy.insert(*instance, *healthy);

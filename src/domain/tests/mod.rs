@@ -17,6 +17,7 @@ mod laws_replay;
 mod laws_routing;
 mod laws_slots;
 mod ledger;
+mod peers;
 pub(crate) mod plan;
 mod plan_people;
 mod plan_talk;

@@ -3,14 +3,14 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::domain::{
-    agent::{AgentCommand, Availability, NewInstance, WorseAt},
+    agent::{AgentCommand, Availability, NewInstance, RuntimeKind, WorseAt},
     ids::*,
     model::Command,
     principal::{Principal, Service},
     project::ProjectCommand,
     routing::Standing,
     task::{NewTask, Parked, TaskChange, TaskCommand, TaskStatus},
-    text::{Prose, Title},
+    text::{Label, Prose, Title},
     workspace::{Gate, Role, WorkspaceCommand},
 };
 
@@ -260,7 +260,7 @@ fn register(world: &World, pick: &[usize; 3]) -> Ask {
     let id = world.fresh();
     let command = AgentCommand::Register {
         name: title(if a % 5 == 4 { "same".to_owned() } else { format!("agent {id}") }),
-        runtime: Default::default(),
+        runtime: if c % 3 == 0 { RuntimeKind::Peer } else { RuntimeKind::Penguin },
         skills: Default::default(),
         max_concurrency: 1 + b as u32 % 3,
         instances,
@@ -282,6 +282,13 @@ fn agent(world: &World, pick: &[usize; 3]) -> Option<Ask> {
     let known = choose(staff.slots.keys().copied(), c);
     let wanted = [Availability::Active, Availability::Paused, Availability::Draining];
     let command = match a % 8 {
+        1 | 3 | 6 if staff.peer => AgentCommand::Connect {
+            id: world.fresh().into(),
+            name: Label::fitted(["one", "two"][c % 2]),
+            slots: 1 + c as u32 % 2,
+            skills: Default::default(),
+            boot: world.fresh().to_string(),
+        },
         1 => AgentCommand::AddInstance(instance(world, c)),
         2 if b % 3 == 0 => AgentCommand::RemoveInstance(known?),
         3 => AgentCommand::AddInstance(NewInstance { id: known?, ..instance(world, c) }),

@@ -213,7 +213,9 @@ impl Schedule {
 
     fn status_of(&self, id: AgentId, worker: &Worker) -> (AgentStatus, &'static str) {
         let works = self.running.values().any(|running| running.agent == id);
-        let answers = worker.instances.is_empty() || worker.instances.values().any(Runner::usable);
+        // Whoever calls Link is not there before the first call.
+        let untried = worker.instances.is_empty() && worker.runtime != RuntimeKind::Peer;
+        let answers = untried || worker.instances.values().any(Runner::usable);
         let sound =
             |(instance, runner): (&InstanceId, &Runner)| runner.usable() && !worker.standings.contains_key(instance);
         let degraded = !worker.instances.is_empty() && !worker.instances.iter().any(sound);
@@ -339,6 +341,11 @@ impl Schedule {
                     healthy: None,
                 };
                 worker.instances.insert(*instance, runner);
+            }
+            AgentEvent::InstanceConnected { instance, slots, .. } => {
+                if let Some(runner) = worker.instances.get_mut(instance) {
+                    (runner.slots, runner.healthy) = (*slots, Some(true));
+                }
             }
             AgentEvent::InstanceRemoved { instance } => {
                 worker.instances.remove(instance);

@@ -43,7 +43,14 @@ pub(super) fn agent(changes: &mut Changes, recorded: &Recorded, event: &AgentEve
             &INSTANCES,
             json!({
                 "id": instance, "agent_id": id, "url": url, "model": model, "slots": slots, "turns_max": turns_max,
-                "standing": "sound",
+                "standing": "sound", "skills": [],
+            }),
+        ),
+        AgentEvent::InstanceConnected { instance, slots, skills, boot } => changes.update(
+            &INSTANCES,
+            json!({
+                "id": instance, "slots": slots, "skills": skills, "healthy": true, "boot": boot, "cause": null,
+                "probed_at": at,
             }),
         ),
         AgentEvent::InstanceRemoved { instance } => changes.delete(&INSTANCES, json!({"id": instance})),

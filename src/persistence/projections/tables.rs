@@ -51,7 +51,7 @@ tables! {
         "posted_at", "edited_at"] of "workspace_id";
     AGENTS = "agents" ("id") ["workspace_id", "name", "runtime", "status", "availability", "skills",
         "max_concurrency", "registered_by", "version", "created_at", "updated_at"] of "workspace_id";
-    INSTANCES = "agent_instances" ("id") ["workspace_id", "agent_id", "url", "model", "slots", "turns_max",
+    INSTANCES = "agent_instances" ("id") ["workspace_id", "agent_id", "url", "model", "slots", "turns_max", "skills",
         "healthy", "boot", "cause", "probed_at", "standing", "standing_cause"] of "workspace_id";
     ASSIGNMENTS = "agent_assignments" ("id") ["workspace_id", "task_id", "agent_id", "status", "reason",
         "instructions", "delegator", "review", "round", "tries", "not_before", "step", "owner", "options", "proposal",

@@ -30,6 +30,7 @@ pub fn new_id() -> Uuid {
 pub fn work(prompt: &str) -> Assignment {
     Assignment {
         attempt: AttemptId(new_id()),
+        fence: 1,
         delegation: DelegationId(new_id()),
         task: TaskId(new_id()),
         workspace: WorkspaceId(new_id()),

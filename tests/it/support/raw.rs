@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -114,6 +114,20 @@ impl Raw {
         let address: SocketAddr = url.trim_start_matches("http://").parse().expect("nodes listen on an address");
         let stream = timeout(PATIENCE, TcpStream::connect(address)).await.expect("it connects in time");
         Self { stream: stream.expect("the node listens") }
+    }
+
+    /// Connects with next to no room for what comes in, and upgrades at a door.
+    pub async fn narrow(url: &str, path: &str) -> Self {
+        let address: SocketAddr = url.trim_start_matches("http://").parse().expect("nodes listen on an address");
+        let socket = TcpSocket::new_v4().expect("there are sockets");
+        socket.set_recv_buffer_size(1_024).expect("the system allows it");
+        let stream = timeout(PATIENCE, socket.connect(address)).await.expect("it connects in time");
+        let mut raw = Self { stream: stream.expect("the node listens") };
+        let upgrade = UPGRADE.replacen("/ws", path, 1);
+        raw.write(format!("{upgrade}\r\n").as_bytes()).await.expect("the node reads");
+        let head = raw.head().await;
+        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        raw
     }
 
     /// Connects, upgrades with these headers beside the usual ones, and returns the head of the answer.

@@ -49,6 +49,46 @@ pub fn penguin() -> String {
     URL.get_or_init(start).clone()
 }
 
+/// A Penguin of its own, which can be killed; it has its own model and is stopped when this is dropped.
+pub struct OnePenguin {
+    pub url: String,
+    run: PathBuf,
+    ports: [u16; 2],
+}
+
+impl OnePenguin {
+    /// Starts it; which one, counted from 1, tells its ports.
+    pub fn start(nth: u16) -> Self {
+        let ports = [PENGUIN_PORT + nth, STUB_PORT + nth];
+        let run = std::env::temp_dir().join(format!("link-penguin-real-{nth}"));
+        let one = Self { url: format!("http://127.0.0.1:{}", ports[0]), run, ports };
+        one.script("stop");
+        assert!(one.script("start"), "Penguin starts");
+        one
+    }
+
+    /// Kills it with SIGKILL.
+    pub fn kill(&self) {
+        let pid = std::fs::read_to_string(self.run.join("penguin.pid")).expect("it has started");
+        let killed = Command::new("kill").args(["-9", pid.trim()]).status().expect("there is a shell");
+        assert!(killed.success(), "it was alive");
+    }
+
+    fn script(&self, verb: &str) -> bool {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/penguin/start_penguin.sh");
+        let mut command = Command::new(script);
+        command.arg(verb).env("RUN", &self.run).env("AUTH", "on").stdout(std::process::Stdio::null());
+        command.env("PENGUIN_PORT", self.ports[0].to_string()).env("STUB_PORT", self.ports[1].to_string());
+        command.status().expect("the script runs").success()
+    }
+}
+
+impl Drop for OnePenguin {
+    fn drop(&mut self) {
+        self.script("stop");
+    }
+}
+
 /// How many requests to the model carry this text as the user's words: tool turns excluded.
 pub async fn first_turns_with(text: &str) -> usize {
     let url = format!("http://127.0.0.1:{STUB_PORT}/_log");

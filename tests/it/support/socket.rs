@@ -20,14 +20,24 @@ pub struct Socket {
 impl Socket {
     /// Connects without saying hello.
     pub async fn open(url: &str) -> Self {
-        let url = format!("{}/ws", url.replacen("http", "ws", 1));
+        Self::at(url, "/ws").await
+    }
+
+    /// Connects to another door that speaks WebSocket.
+    pub async fn at(url: &str, path: &str) -> Self {
+        let url = format!("{}{path}", url.replacen("http", "ws", 1));
         let (inner, _) = connect_async(url).await.expect("the door is open");
         Self { inner, binary: false }
     }
 
     /// Connects and asks for subprotocols; what the server chose decides how frames are written.
     pub async fn speaking(url: &str, subprotocols: &str) -> (Self, String) {
-        let url = format!("{}/ws", url.replacen("http", "ws", 1));
+        Self::speaking_at(url, "/ws", subprotocols).await
+    }
+
+    /// The same, at another door that speaks WebSocket.
+    pub async fn speaking_at(url: &str, path: &str, subprotocols: &str) -> (Self, String) {
+        let url = format!("{}{path}", url.replacen("http", "ws", 1));
         let mut request = url.into_client_request().expect("the address is good");
         request.headers_mut().insert("sec-websocket-protocol", subprotocols.parse().expect("it fits a header"));
         let (inner, response) = connect_async(request).await.expect("the door is open");
