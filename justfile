@@ -45,7 +45,7 @@ python-client:
 
 # The stock tRPC client on Node 20 against a running Link; npm fetches what is pinned.
 node-client:
-    LINK_NODE_CLIENT=1 cargo test --locked --test it -- typescript_client:: --nocapture
+    LINK_NODE_CLIENT=1 cargo test --locked --test it -- typescript_client:: stock_yjs:: --nocapture
 
 # Every operation, called by schemathesis as its description says and in every other way; about three minutes.
 schemathesis:

@@ -8,7 +8,8 @@
 //!               ├─ runs        one actor per running attempt: drives the agent
 //!               ├─ probes      one actor per instance: asks whether it lives
 //!               ├─ couriers    one actor per webhook: sends events to endpoints outside
-//!               └─ peers       one actor per agent that has connected: watches for its signs of life
+//!               ├─ peers       one actor per agent that has connected: watches for its signs of life
+//!               └─ documents   one actor per shared document in use: merges what people and agents write
 //! presence                     tells who comes and goes
 //! relays                       one per workspace that somebody listens to: writes what happens to all of them
 //! clients                      one actor per socket
@@ -18,6 +19,7 @@ pub mod client;
 mod conductor;
 pub mod context;
 pub mod directory;
+pub mod documents;
 mod driving;
 mod ear;
 pub mod encoding;

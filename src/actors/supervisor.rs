@@ -1,5 +1,7 @@
 //! The supervisor of one workspace's actors: starts them, knows them, and decides what happens when one fails.
 
+mod open;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, OnceLock},
@@ -24,6 +26,7 @@ use crate::domain::{
 use super::{
     conductor::{self, ConductorMessage},
     context::Context,
+    documents::DocumentHandle,
     entity::{self, EntityArguments, EntityHandle},
     peers::{self, Connection, End, PeerArguments},
     probe::{self, ProbeMessage},
@@ -52,6 +55,8 @@ pub(super) enum SupervisorMessage {
     Deliver(Vec<WebhookId>),
     /// Look after an agent that has connected.
     Connect(PeerArguments, RpcReplyPort<()>),
+    /// Find or start the host of a document.
+    Open(DocumentId, RpcReplyPort<Result<DocumentHandle, String>>),
     /// Let idle entities go.
     Sweep,
 }
@@ -75,6 +80,7 @@ enum Child {
     Probe(InstanceId),
     Courier(WebhookId),
     Peer(InstanceId),
+    Document(DocumentId),
     Conductor,
 }
 
@@ -98,6 +104,7 @@ pub(super) async fn spawn(
         entities: DashMap::new(),
         runs: DashMap::new(),
         couriers: DashMap::new(),
+        documents: DashMap::new(),
         asked: DashMap::new(),
         schedule: seen,
     });
@@ -147,20 +154,16 @@ impl Actor for Supervisor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             SupervisorMessage::Activate(subject, replacing, reply) => {
-                let answer = state.activate(&myself, subject, replacing).await;
-                if !reply.is_closed() {
-                    let _ = reply.send(answer);
-                }
+                answer(reply, state.activate(&myself, subject, replacing).await);
             }
             SupervisorMessage::Run(running) => state.run(&myself, running).await?,
             SupervisorMessage::Probe(wanted) => state.probe(&myself, wanted).await?,
             SupervisorMessage::Deliver(wanted) => state.deliver(&myself, wanted).await?,
             SupervisorMessage::Connect(arguments, reply) => {
                 state.connect(&myself, arguments).await?;
-                if !reply.is_closed() {
-                    let _ = reply.send(());
-                }
+                answer(reply, ());
             }
+            SupervisorMessage::Open(id, reply) => answer(reply, state.open(&myself, id).await),
             SupervisorMessage::Sweep => {
                 state.handle.members.entities.iter().for_each(|entity| entity.sweep());
                 metrics::gauge!("link_entities_active").set(state.handle.members.entities.len() as f64);
@@ -193,6 +196,12 @@ impl Actor for Supervisor {
     }
 }
 
+fn answer<T: Send + 'static>(reply: RpcReplyPort<T>, answer: T) {
+    if !reply.is_closed() {
+        let _ = reply.send(answer);
+    }
+}
+
 impl Child {
     fn name(&self) -> &'static str {
         match self {
@@ -201,6 +210,7 @@ impl Child {
             Self::Probe(_) => "probe",
             Self::Courier(_) => "courier",
             Self::Peer(_) => "peer",
+            Self::Document(_) => "document",
             Self::Conductor => "conductor",
         }
     }
@@ -337,6 +347,9 @@ impl SupervisorState {
             Child::Peer(_) => {
                 self.peers.remove(&actor);
             }
+            Child::Document(id) => {
+                members.documents.remove_if(id, |_, (known, _)| *known == actor);
+            }
             Child::Conductor => {}
         }
     }
@@ -354,7 +367,7 @@ impl SupervisorState {
         self.failing.get(child).map(|(_, _, until)| *until).filter(|until| *until > Instant::now())
     }
 
-    /// Entities come back when they are asked; the others have to be brought back.
+    /// Entities and documents come back when they are asked; the others have to be brought back.
     async fn recover(
         &mut self,
         myself: &ActorRef<SupervisorMessage>,
@@ -364,7 +377,7 @@ impl SupervisorState {
     ) -> Result<(), ActorProcessingErr> {
         let times = self.failing.get(&child).map_or(0, |(_, times, _)| *times);
         match child {
-            Child::Entity(_) | Child::Probe(_) | Child::Courier(_) | Child::Peer(_) => {}
+            Child::Entity(_) | Child::Probe(_) | Child::Courier(_) | Child::Peer(_) | Child::Document(_) => {}
             Child::Run(running) if times > RUN_FAILURES_MAX => {
                 let handle = self.handle.clone();
                 let message = format!("the actor that drives the attempt keeps failing: {error}");

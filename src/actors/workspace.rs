@@ -25,6 +25,7 @@ use crate::{
 use super::{
     conductor::ConductorMessage,
     context::Context,
+    documents::DocumentHandle,
     entity::{self, EntityHandle},
     feed::Committed,
     request::{CommandError, Envelope, Key, Meta, Receipt},
@@ -44,6 +45,8 @@ pub(super) struct Members {
     pub runs: DashMap<TaskId, Vec<(AttemptId, ActorRef<RunMessage>)>>,
     /// Wakes the courier of each webhook.
     pub couriers: DashMap<WebhookId, Arc<Notify>>,
+    /// The host of each document that is in use.
+    pub documents: DashMap<DocumentId, (ActorId, DocumentHandle)>,
     /// When each instance was last asked whether it lives.
     pub asked: DashMap<InstanceId, DateTime<Utc>>,
     /// What the writer says of agents, the queue and what runs.
@@ -152,7 +155,8 @@ impl WorkspaceHandle {
         }
     }
 
-    async fn remembered(&self, key: &Key) -> Result<Option<Result<Receipt, CommandError>>, CommandError> {
+    /// Returns what a command with this key was answered before.
+    pub(super) async fn remembered(&self, key: &Key) -> Result<Option<Result<Receipt, CommandError>>, CommandError> {
         let known = log::recall(&self.context.pool, self.id, std::slice::from_ref(&key.text))
             .await
             .map_err(|error| CommandError::Unavailable(error.to_string()))?;
@@ -196,6 +200,16 @@ impl WorkspaceHandle {
             return Ok(known.clone());
         }
         let ask = |reply| SupervisorMessage::Activate(subject, replacing, reply);
+        let answer = ractor::call_t!(self.supervisor, ask, 5_000).map_err(|error| gone(&error.to_string()))?;
+        answer.map_err(CommandError::Unavailable)
+    }
+
+    /// Finds the host of a document, or starts it.
+    pub async fn document(&self, id: DocumentId) -> Result<DocumentHandle, CommandError> {
+        if let Some(known) = self.members.documents.get(&id).filter(|known| known.1.is_open()) {
+            return Ok(known.1.clone());
+        }
+        let ask = |reply| SupervisorMessage::Open(id, reply);
         let answer = ractor::call_t!(self.supervisor, ask, 5_000).map_err(|error| gone(&error.to_string()))?;
         answer.map_err(CommandError::Unavailable)
     }

@@ -370,7 +370,16 @@ impl Call {
         command: Command,
         made: Option<Uuid>,
     ) -> Result<Receipt, Problem> {
-        let meta = Meta {
+        let meta = self.meta(made)?;
+        let handle = self.services.directory.workspace(workspace).await?;
+        let receipt = handle.execute(subject, command, meta).await?;
+        self.note(workspace, &receipt);
+        Ok(receipt)
+    }
+
+    /// Returns who asks for a command, when, under which key.
+    pub(super) fn meta(&self, made: Option<Uuid>) -> Result<Meta, Problem> {
+        Ok(Meta {
             by: self.principal()?,
             on_behalf_of: None,
             now: self.clock().now(),
@@ -378,11 +387,12 @@ impl Call {
             trace: self.trace.clone(),
             cause: None,
             made,
-        };
-        let handle = self.services.directory.workspace(workspace).await?;
-        let receipt = handle.execute(subject, command, meta).await?;
+        })
+    }
+
+    /// Notes where a command took effect: the answer says it, and is kept for the same request.
+    pub(super) fn note(&self, workspace: WorkspaceId, receipt: &Receipt) {
         self.offset.fetch_max(receipt.offset, Ordering::AcqRel);
         self.home.get_or_init(|| workspace);
-        Ok(receipt)
     }
 }

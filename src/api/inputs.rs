@@ -188,9 +188,11 @@ impl TryFrom<Subject> for Thing {
     fn try_from(subject: Subject) -> Result<Self, Self::Error> {
         match subject {
             Subject::Project(_) | Subject::Task(_) | Subject::Conversation(_) => Ok(Self(subject)),
-            Subject::Workspace(_) | Subject::Agent(_) | Subject::Session(_) | Subject::Webhook(_) => {
-                Err("must be project:ID, task:ID or conversation:ID")
-            }
+            Subject::Workspace(_)
+            | Subject::Agent(_)
+            | Subject::Session(_)
+            | Subject::Document(_)
+            | Subject::Webhook(_) => Err("must be project:ID, task:ID or conversation:ID"),
         }
     }
 }

@@ -12,6 +12,7 @@ mod call;
 mod codes;
 mod conversations;
 mod delegation;
+mod documents;
 pub mod events;
 mod identity;
 mod inputs;
@@ -54,6 +55,7 @@ pub const ROUTERS: &[(&str, &str)] = &[
     ("penguin", "The Penguin servers that run agents: whether they live, and what became of their runs."),
     ("webhooks", "Endpoints outside that hear of events, and what was sent to them."),
     ("conversations", "People and agents talking, in one order."),
+    ("documents", "Texts that people and agents write together."),
     ("presence", "Who is here, who works and who writes: told at once and kept nowhere."),
 ];
 
@@ -70,6 +72,7 @@ pub fn table() -> Table {
         agents::operations(),
         delegation::operations(),
         conversations::operations(),
+        documents::operations(),
         presence::operations(),
         penguin::operations(),
         webhooks::operations(),

@@ -251,7 +251,7 @@ fn chain(subject: Subject, refs: &[Subject]) -> Option<Vec<Subject>> {
     let task = refs.iter().any(|known| matches!(known, Subject::Task(_)));
     let whole = match subject {
         Subject::Workspace(_) | Subject::Project(_) | Subject::Agent(_) | Subject::Webhook(_) => true,
-        Subject::Task(_) => project,
+        Subject::Task(_) | Subject::Document(_) => project,
         Subject::Conversation(_) => project || !task,
         Subject::Session(_) => project && task,
     };

@@ -48,6 +48,10 @@ ids! {
     ConversationId,
     /// A message of a conversation.
     MessageId,
+    /// A shared document.
+    DocumentId,
+    /// Changes that somebody proposed for a document.
+    SuggestionId,
     /// An AI agent as a member of a workspace.
     AgentId,
     /// One running agent server.
@@ -90,6 +94,8 @@ pub enum Subject {
     Task(TaskId),
     /// A conversation.
     Conversation(ConversationId),
+    /// A shared document.
+    Document(DocumentId),
     /// An agent with its instances.
     Agent(AgentId),
     /// The durable side of one attempt: where it runs and how far it was followed.
@@ -106,6 +112,7 @@ impl Subject {
             Self::Project(_) => "project",
             Self::Task(_) => "task",
             Self::Conversation(_) => "conversation",
+            Self::Document(_) => "document",
             Self::Agent(_) => "agent",
             Self::Session(_) => "session",
             Self::Webhook(_) => "webhook",
@@ -119,6 +126,7 @@ impl Subject {
             Self::Project(id) => id.0,
             Self::Task(id) => id.0,
             Self::Conversation(id) => id.0,
+            Self::Document(id) => id.0,
             Self::Agent(id) => id.0,
             Self::Session(id) => id.0,
             Self::Webhook(id) => id.0,
@@ -149,6 +157,7 @@ impl FromStr for Subject {
             "project" => Self::Project(id.into()),
             "task" => Self::Task(id.into()),
             "conversation" => Self::Conversation(id.into()),
+            "document" => Self::Document(id.into()),
             "agent" => Self::Agent(id.into()),
             "session" => Self::Session(id.into()),
             "webhook" => Self::Webhook(id.into()),
@@ -175,7 +184,7 @@ impl JsonSchema for Subject {
         schemars::json_schema!({
             "type": "string",
             "description": "What an event is about, as `kind:id`.",
-            "pattern": format!("^(workspace|project|task|conversation|agent|session|webhook):{UUID}$"),
+            "pattern": format!("^(workspace|project|task|conversation|document|agent|session|webhook):{UUID}$"),
             "examples": ["task:0190f3c2-7b1e-7000-8000-000000000001"]
         })
     }

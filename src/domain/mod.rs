@@ -6,6 +6,7 @@ pub mod access;
 pub mod agent;
 pub mod conversation;
 pub mod doctor;
+pub mod document;
 pub mod event;
 pub mod failure;
 pub mod ids;

@@ -3,6 +3,7 @@
 use super::{
     agent::{Agent, AgentCommand},
     conversation::{Conversation, ConversationCommand},
+    document::{Document, DocumentCommand},
     event::Event,
     ids::*,
     project::{Project, ProjectCommand},
@@ -24,6 +25,8 @@ pub enum Command {
     Task(Box<TaskCommand>),
     /// For a conversation.
     Conversation(ConversationCommand),
+    /// For a document.
+    Document(DocumentCommand),
     /// For an agent.
     Agent(AgentCommand),
     /// For a session.
@@ -43,6 +46,8 @@ pub enum Model {
     Task(TaskId, Box<Task>),
     /// A conversation.
     Conversation(ConversationId, Conversation),
+    /// A document.
+    Document(DocumentId, Document),
     /// An agent.
     Agent(AgentId, Agent),
     /// A session.
@@ -62,6 +67,7 @@ impl Model {
             Subject::Project(id) => Self::Project(id, Project::default()),
             Subject::Task(id) => Self::Task(id, Box::default()),
             Subject::Conversation(id) => Self::Conversation(id, Conversation::default()),
+            Subject::Document(id) => Self::Document(id, Document::default()),
             Subject::Agent(id) => Self::Agent(id, Agent::default()),
             Subject::Session(id) => Self::Session(id, Session::default()),
             Subject::Webhook(id) => Self::Webhook(id, Webhook::default()),
@@ -80,6 +86,9 @@ impl Model {
             }
             (Self::Conversation(id, state), Command::Conversation(command)) => {
                 Ok(state.decide(*id, cx.by, command)?.into_iter().map(Event::Conversation).collect())
+            }
+            (Self::Document(id, state), Command::Document(command)) => {
+                Ok(state.decide(*id, cx.by, command)?.into_iter().map(Event::Document).collect())
             }
             (Self::Agent(id, state), Command::Agent(command)) => {
                 Ok(state.decide(*id, command)?.into_iter().map(Event::Agent).collect())
@@ -100,6 +109,7 @@ impl Model {
             (Self::Project(_, state), Event::Project(event)) => state.apply(event),
             (Self::Task(_, state), Event::Task(event)) => state.apply(offset, event),
             (Self::Conversation(id, state), Event::Conversation(event)) => state.apply(*id, event),
+            (Self::Document(_, state), Event::Document(event)) => state.apply(event),
             (Self::Agent(_, state), Event::Agent(event)) => state.apply(event),
             (Self::Session(_, state), Event::Session(event)) => state.apply(event),
             (Self::Webhook(_, state), Event::Webhook(event)) => state.apply(event),
@@ -113,6 +123,7 @@ impl Model {
             Self::Project(_, state) => rmp_serde::to_vec_named(state),
             Self::Task(_, state) => rmp_serde::to_vec_named(state),
             Self::Conversation(_, state) => rmp_serde::to_vec_named(state),
+            Self::Document(_, state) => rmp_serde::to_vec_named(state),
             Self::Agent(_, state) => rmp_serde::to_vec_named(state),
             Self::Session(_, state) => rmp_serde::to_vec_named(state),
             Self::Webhook(_, state) => rmp_serde::to_vec_named(state),
@@ -126,6 +137,7 @@ impl Model {
             Subject::Project(id) => Self::Project(id, rmp_serde::from_slice(bytes)?),
             Subject::Task(id) => Self::Task(id, Box::new(rmp_serde::from_slice(bytes)?)),
             Subject::Conversation(id) => Self::Conversation(id, rmp_serde::from_slice(bytes)?),
+            Subject::Document(id) => Self::Document(id, rmp_serde::from_slice(bytes)?),
             Subject::Agent(id) => Self::Agent(id, rmp_serde::from_slice(bytes)?),
             Subject::Session(id) => Self::Session(id, rmp_serde::from_slice(bytes)?),
             Subject::Webhook(id) => Self::Webhook(id, rmp_serde::from_slice(bytes)?),

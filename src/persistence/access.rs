@@ -33,6 +33,8 @@ pub enum Scope {
     Webhook,
     /// A conversation.
     Conversation,
+    /// A shared document.
+    Document,
 }
 
 impl Scope {
@@ -43,6 +45,7 @@ impl Scope {
             Subject::Project(_) => Some(Self::Project),
             Subject::Task(_) => Some(Self::Task),
             Subject::Conversation(_) => Some(Self::Conversation),
+            Subject::Document(_) => Some(Self::Document),
             Subject::Agent(_) => Some(Self::Agent),
             Subject::Session(_) | Subject::Webhook(_) => None,
         }
@@ -57,6 +60,10 @@ impl Scope {
             Self::Instance => "SELECT t.workspace_id, ARRAY[]::text[] AS chain FROM agent_instances t WHERE t.id = $1",
             Self::Project => {
                 "SELECT t.workspace_id, ARRAY['project:' || t.id] AS chain FROM projects t WHERE t.id = $1"
+            }
+            Self::Document => {
+                "SELECT t.workspace_id, ARRAY['document:' || t.id, 'project:' || t.project_id] AS chain
+                 FROM documents t WHERE t.id = $1"
             }
             Self::Task => {
                 "SELECT t.workspace_id, ARRAY['task:' || t.id, 'project:' || t.project_id] AS chain

@@ -31,6 +31,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
         12 "0012_instance_standing",
         13 "0013_recovery",
         14 "0014_peer_skills",
+        15 "0015_documents",
     ];
     Migrator::with_migrations(history).run(pool).await
 }

@@ -6,6 +6,7 @@ pub mod attendance;
 pub mod audit;
 pub mod deliveries;
 pub mod doctor;
+pub mod documents;
 pub mod embedded;
 mod inbox;
 mod instances;

@@ -4,6 +4,7 @@ mod agents;
 mod bare;
 mod connection;
 mod docs;
+mod documents;
 mod headers;
 pub mod listener;
 mod oidc;
@@ -67,6 +68,7 @@ pub fn router(doors: Doors) -> Router {
         .route("/metrics", get(metrics))
         .route("/ws", get(ws::upgrade))
         .route("/agents/connect", get(agents::upgrade))
+        .route("/documents/{document_id}/sync", get(documents::upgrade))
         .route("/.well-known/jwks.json", get(public_keys))
         .nest("/auth/oidc", oidc::routes())
         .merge(docs::routes())

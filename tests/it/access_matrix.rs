@@ -161,7 +161,7 @@ async fn every_operation_by_everyone_at_home_and_abroad_is_decided_as_the_rule_s
 /// What the scope of an operation stands for, and what that belongs to.
 fn chain(scope: Scope, [conversation, task, project]: [Subject; 3]) -> Vec<Subject> {
     match scope {
-        Scope::Project => vec![project],
+        Scope::Project | Scope::Document => vec![project],
         Scope::Task | Scope::Delegation => vec![task, project],
         Scope::Conversation => vec![conversation, task, project],
         Scope::Workspace | Scope::Agent | Scope::Instance | Scope::Webhook => vec![],

@@ -186,6 +186,9 @@ export interface Candidate {
   worse: boolean;
 }
 
+/** What became of a proposed change. */
+export type ChangeStatus = "open" | "accepted" | "declined";
+
 /** A column of a board. */
 export interface ColumnView {
   /** backlog, todo, in_progress, review, done or cancelled. */
@@ -344,6 +347,35 @@ export interface DependencyView {
   depends_on: TaskId;
   /** How. */
   type: Gate;
+}
+
+/** A shared document. */
+export type DocumentId = string;
+
+/** A shared document. */
+export interface DocumentView {
+  /** Whether nobody changes it any more. */
+  archived: boolean;
+  /** Since when. */
+  created_at: string;
+  /** Who made it. */
+  created_by: Principal;
+  /** Whose words came last. */
+  edited_by: Principal | null;
+  /** Its id. */
+  id: DocumentId;
+  /** Where it belongs. */
+  project_id: ProjectId;
+  /** The number of its last update. */
+  seq: number;
+  /** Its title. */
+  title: string;
+  /** Last changed. */
+  updated_at: string;
+  /** Rises with each change. */
+  version: number;
+  /** The tenant. */
+  workspace_id: WorkspaceId;
 }
 
 /** Nothing more to say. */
@@ -909,6 +941,22 @@ export interface ProjectView {
   workspace_id: WorkspaceId;
 }
 
+/** One change of a suggestion. */
+export interface ProposedView {
+  /** Its number in the suggestion, from 0. */
+  change: number;
+  /** What shall come. */
+  inserts: string;
+  /** What shall go. */
+  removes: string;
+  /** When. */
+  resolved_at: string | null;
+  /** Who decided. */
+  resolved_by: Principal | null;
+  /** What became of it. */
+  status: ChangeStatus;
+}
+
 /** Why somebody may do something somewhere, or not. */
 export type Reason = "role" | "allowed" | "denied" | "unseen" | "not_given" | "out_of_scope";
 
@@ -1049,6 +1097,25 @@ export type Strategy = "same_instance" | "other_instance" | "add_context" | "oth
 /** What an event is about, as `kind:id`. */
 export type Subject = string;
 
+/** Changes that somebody proposed for a document. */
+export type SuggestionId = string;
+
+/** Changes that somebody proposed together. */
+export interface SuggestionView {
+  /** Who. */
+  author: Principal;
+  /** What. */
+  changes: ProposedView[];
+  /** When. */
+  created_at: string;
+  /** For which document. */
+  document_id: DocumentId;
+  /** Its id. */
+  id: SuggestionId;
+  /** Why. */
+  note: string;
+}
+
 /** A task. */
 export type TaskId = string;
 
@@ -1117,6 +1184,27 @@ export interface TeamView {
   /** Its name. */
   name: string;
 }
+
+/** One change of the text. Several are made one after another: places are those that the ones before left. */
+export type TextChange = {
+  kind: "append";
+  /** The words. */
+  text: string;
+} | {
+  /** The words to replace. */
+  find: string;
+  kind: "replace";
+  /** What comes instead; nothing takes them out. */
+  with: string;
+} | {
+  /** Where, in UTF-16 code units as Yjs counts. */
+  at: number;
+  /** How many code units go. */
+  delete?: number;
+  /** What comes. */
+  insert?: string;
+  kind: "splice";
+};
 
 /** What was told. */
 export interface Told {
@@ -1192,6 +1280,34 @@ export interface WorkspaceView {
   role: MemberRole | null;
   /** Rises with each change. */
   version: number;
+}
+
+/** A document with its text. */
+export interface Written {
+  /** Whether nobody changes it any more. */
+  archived: boolean;
+  /** Since when. */
+  created_at: string;
+  /** Who made it. */
+  created_by: Principal;
+  /** Whose words came last. */
+  edited_by: Principal | null;
+  /** Its id. */
+  id: DocumentId;
+  /** Where it belongs. */
+  project_id: ProjectId;
+  /** The number of its last update. */
+  seq: number;
+  /** What it says: the Yjs text `content`. */
+  text: string;
+  /** Its title. */
+  title: string;
+  /** Last changed. */
+  updated_at: string;
+  /** Rises with each change. */
+  version: number;
+  /** The tenant. */
+  workspace_id: WorkspaceId;
 }
 
 export interface AuthRegisterInput {
@@ -1876,6 +1992,74 @@ export interface ConversationsMessagesInput {
   limit?: number | null;
 }
 
+export interface DocumentsCreateInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  project_id: ProjectId;
+  title: string;
+}
+
+export interface DocumentsListInput {
+  cursor?: string | null;
+  /** The most rows of one page; 50 when absent. */
+  limit?: number | null;
+  project_id: ProjectId;
+}
+
+export interface DocumentsGetInput {
+  document_id: DocumentId;
+}
+
+export interface DocumentsUpdateInput {
+  document_id: DocumentId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  title: string;
+}
+
+export interface DocumentsArchiveInput {
+  document_id: DocumentId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+}
+
+export interface DocumentsEditInput {
+  changes: TextChange[];
+  document_id: DocumentId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+}
+
+export interface DocumentsSuggestInput {
+  /** Each on the text as it is now; a person decides about each by itself. */
+  changes: TextChange[];
+  document_id: DocumentId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** Why. */
+  note?: string;
+}
+
+export interface DocumentsListSuggestionsInput {
+  /** Whether to list those too of which nothing waits any more. */
+  all?: boolean;
+  cursor?: string | null;
+  document_id: DocumentId;
+  /** The most rows of one page; 50 when absent. */
+  limit?: number | null;
+}
+
+export interface DocumentsResolveSuggestionInput {
+  /** Whether the text shall have it. */
+  accept: boolean;
+  /** Which of its changes, counted from 0. */
+  change?: number;
+  document_id: DocumentId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  suggestion_id: SuggestionId;
+}
+
 export interface PresenceSetInput {
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
@@ -2106,6 +2290,26 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     explain_route: Query<DelegationExplainRouteInput, Routes>;
     /** Lists what all attempts of a delegation produced. */
     artifacts: Query<DelegationArtifactsInput, Artifacts>;
+  };
+  documents: {
+    /** Makes a shared document, empty. */
+    create: Mutation<DocumentsCreateInput, DocumentView>;
+    /** Lists a project's documents, archived ones too. */
+    list: Query<DocumentsListInput, Page<DocumentView>>;
+    /** Shows a document with its text. */
+    get: Query<DocumentsGetInput, Written>;
+    /** Gives a document another title. */
+    update: Mutation<DocumentsUpdateInput, DocumentView>;
+    /** Lets nobody change a document any more; nothing is lost. */
+    archive: Mutation<DocumentsArchiveInput, DocumentView>;
+    /** Changes the text, all changes or none; whoever is connected sees it at once. */
+    edit: Mutation<DocumentsEditInput, Written>;
+    /** Proposes changes of the text that a person accepts or declines one by one. */
+    suggest: Mutation<DocumentsSuggestInput, SuggestionView>;
+    /** Lists suggestions of which something waits for a person, or all. */
+    list_suggestions: Query<DocumentsListSuggestionsInput, Page<SuggestionView>>;
+    /** Accepts a proposed change, which is then in the text, or declines it; only people can. */
+    resolve_suggestion: Mutation<DocumentsResolveSuggestionInput, SuggestionView>;
   };
   penguin: {
     /** Lists the Penguin servers of a workspace with their health, boot and slots in use. */

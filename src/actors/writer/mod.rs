@@ -353,6 +353,8 @@ fn moves_work(event: &Event) -> bool {
                 | TaskEvent::Updated { .. }
                 | TaskEvent::Moved { .. }
         ),
-        Event::Workspace(_) | Event::Project(_) | Event::Conversation(_) | Event::Session(_) => false,
+        Event::Workspace(_) | Event::Project(_) | Event::Conversation(_) | Event::Document(_) | Event::Session(_) => {
+            false
+        }
     }
 }

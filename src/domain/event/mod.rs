@@ -3,6 +3,7 @@
 //!
 //! On the wire and in the log an event is `{type: "noun:verb", data: {…}}`.
 
+mod document;
 mod task;
 mod webhook;
 mod workspace;
@@ -47,6 +48,8 @@ pub struct Recorded {
     /// What happened.
     pub event: Event,
 }
+
+pub use document::DocumentEvent;
 
 impl Recorded {
     /// Tells whether somebody may hear it who did not do it.
@@ -106,6 +109,9 @@ macro_rules! paste_event {
     (Conversation) => {
         ConversationEvent
     };
+    (Document) => {
+        DocumentEvent
+    };
     (Agent) => {
         AgentEvent
     };
@@ -121,6 +127,7 @@ families! {
     Project: ["project"],
     Task: ["task", "delegation", "attempt", "interrupt", "artifact"],
     Conversation: ["conversation"],
+    Document: ["document"],
     Agent: ["agent", "instance"],
     Session: ["session"],
     Webhook: ["webhook"],

@@ -8,9 +8,10 @@ use crate::domain::{
     access::Effect,
     agent::{AgentStatus, Availability, RuntimeKind},
     conversation::{ConversationKind, Part},
+    document::{Blob, Change},
     event::{
-        AgentEvent, ArtifactName, ConversationEvent, Event, ProjectEvent, SessionEvent, TaskEvent, WebhookEvent,
-        WorkspaceEvent,
+        AgentEvent, ArtifactName, ConversationEvent, DocumentEvent, Event, ProjectEvent, SessionEvent, TaskEvent,
+        WebhookEvent, WorkspaceEvent,
     },
     failure::{FailureClass, Strategy},
     ids::Subject,
@@ -55,6 +56,7 @@ pub(crate) fn examples() -> Vec<Event> {
     all.push(Event::Task(TaskEvent::InterruptLapsed { interrupt: id(40) }));
     all.push(Event::Task(TaskEvent::InterruptRenewed { interrupt: id(40), key: "q2".into() }));
     all.push(Event::Session(SessionEvent::Packed { hash: "ab12".into(), tokens: 900, left_out }));
+    all.extend(document().into_iter().map(Event::Document));
     all
 }
 
@@ -360,5 +362,19 @@ fn webhook() -> Vec<WebhookEvent> {
         E::Disabled { reason: "410 Gone".into() },
         E::Enabled {},
         E::Deleted {},
+    ]
+}
+
+fn document() -> Vec<DocumentEvent> {
+    use DocumentEvent as E;
+    let (suggestion, author) = (id(81), Principal::Agent(id(20)));
+    let change = Change { from: Blob(vec![1]), to: Blob(vec![2, 3]), removes: prose("salt"), inserts: prose("") };
+    vec![
+        E::Created { project: id(10), title: title("Menu") },
+        E::Renamed { title: title("The menu") },
+        E::Edited { seq: 1, author, update: Blob(vec![0, 255]) },
+        E::Suggested { suggestion, author, note: prose("less salt"), changes: vec![change] },
+        E::Resolved { suggestion, change: 0, accepted: true },
+        E::Archived {},
     ]
 }

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::domain::event::{
-    AgentEvent, ConversationEvent, Event, ProjectEvent, SessionEvent, TaskEvent, WebhookEvent, WorkspaceEvent,
+    AgentEvent, ConversationEvent, DocumentEvent, Event, ProjectEvent, SessionEvent, TaskEvent, WebhookEvent,
+    WorkspaceEvent,
 };
 
 use super::examples::examples;
@@ -52,6 +53,10 @@ kinds! {
         Created = "conversation:created", ParticipantAdded = "conversation:participant_added",
         ParticipantRemoved = "conversation:participant_removed", Message = "conversation:message",
         MessageEdited = "conversation:message_edited",
+    }
+    Document DocumentEvent {
+        Created = "document:created", Renamed = "document:renamed", Archived = "document:archived",
+        Edited = "document:edited", Suggested = "document:suggested", Resolved = "document:suggestion_resolved",
     }
     Agent AgentEvent {
         Registered = "agent:registered", Updated = "agent:updated", Status = "agent:status",

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
     agent::{AgentStatus, Availability, RuntimeKind, WorseAt},
-    event::{AgentEvent, ConversationEvent, Event, ProjectEvent, TaskEvent, WebhookEvent, WorkspaceEvent},
+    event::{
+        AgentEvent, ConversationEvent, DocumentEvent, Event, ProjectEvent, TaskEvent, WebhookEvent, WorkspaceEvent,
+    },
     ids::*,
     permission::Permissions,
     principal::Principal,
@@ -116,6 +118,8 @@ pub(crate) struct Ledger {
     pub conversations: Vec<ConversationId>,
     pub messages: Vec<(ConversationId, MessageId, Principal)>,
     pub webhooks: Vec<WebhookId>,
+    pub documents: BTreeMap<DocumentId, u64>,
+    pub suggestions: Vec<(DocumentId, SuggestionId)>,
 }
 
 impl Ledger {
@@ -132,6 +136,15 @@ impl Ledger {
             }
             (Subject::Agent(id), Event::Agent(event)) => self.fold_agent(*id, event),
             (Subject::Webhook(id), Event::Webhook(WebhookEvent::Created { .. })) => self.webhooks.push(*id),
+            (Subject::Document(id), Event::Document(event)) => match event {
+                DocumentEvent::Created { .. } => drop(self.documents.insert(*id, 0)),
+                DocumentEvent::Edited { seq, .. } => {
+                    let before = self.documents.insert(*id, *seq);
+                    assert_eq!(before.map(|before| before + 1), Some(*seq), "updates are numbered without gaps");
+                }
+                DocumentEvent::Suggested { suggestion, .. } => self.suggestions.push((*id, *suggestion)),
+                _ => {}
+            },
             (Subject::Conversation(id), Event::Conversation(event)) => match event {
                 ConversationEvent::Created { .. } => self.conversations.push(*id),
                 ConversationEvent::Message { message, author, .. } => self.messages.push((*id, *message, *author)),

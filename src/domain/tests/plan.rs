@@ -51,10 +51,11 @@ pub(crate) enum Kind {
     Talk,
     Follow,
     Webhook,
+    Document,
 }
 
 /// How often each kind comes; what leads deep comes often.
-const WEIGHTS: [(u32, Kind); 27] = [
+const WEIGHTS: [(u32, Kind); 28] = [
     (4, Kind::CreateTask),
     (1, Kind::CreateProject),
     (1, Kind::ChangeProject),
@@ -78,10 +79,11 @@ const WEIGHTS: [(u32, Kind); 27] = [
     (3, Kind::Agent),
     (2, Kind::Probe),
     (3, Kind::Member),
-    (8, Kind::Access),
+    (10, Kind::Access),
     (4, Kind::Talk),
     (1, Kind::Follow),
     (2, Kind::Webhook),
+    (2, Kind::Document),
 ];
 
 /// One random command, or two that race.
@@ -251,6 +253,7 @@ pub(super) fn ask(world: &World, kind: Kind, pick: &[usize; 3]) -> Option<Ask> {
         Kind::Talk => super::plan_talk::talk(world, pick),
         Kind::Follow => super::plan_talk::follow(world, pick),
         Kind::Webhook => super::plan_talk::webhook(world, pick),
+        Kind::Document => super::plan_talk::document(world, pick),
     }
 }
 

@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use crate::domain::{
     conversation::{ConversationCommand, ConversationKind, Part},
+    document::{Blob, Change, DocumentCommand},
     ids::*,
     model::Command,
     principal::Principal,
     session::SessionCommand,
-    text::Words,
+    text::{Prose, Title, Words},
     webhook::{Description, Pattern, WebhookCommand},
 };
 
@@ -87,4 +88,39 @@ pub(super) fn webhook(world: &World, pick: &[usize; 3]) -> Option<Ask> {
     };
     let by = Principal::User(person(b));
     Some(Ask { subject: Subject::Webhook(id), by, command: Command::Webhook(command) })
+}
+
+/// What is asked of a shared document, now and then after an update that was not the last one.
+pub(super) fn document(world: &World, pick: &[usize; 3]) -> Option<Ask> {
+    let [a, b, c] = *pick;
+    let by = match choose(world.ledger.agents.keys().copied(), c).filter(|_| c % 3 == 0) {
+        Some(agent) => Principal::Agent(agent),
+        None => Principal::User(person(b)),
+    };
+    let known = choose(world.ledger.documents.iter().map(|(id, seq)| (*id, *seq)), b);
+    let update = || Blob(vec![7; c % 3]);
+    let (id, command) = match (a % 8, known) {
+        (0, _) | (_, None) => {
+            let project = choose(world.ledger.projects.keys().copied(), c)?;
+            (world.fresh().into(), DocumentCommand::Create { project, title: Title::fitted("Menu") })
+        }
+        (1, Some((id, _))) if c % 5 == 0 => (id, DocumentCommand::Archive),
+        (1, Some((id, _))) => (id, DocumentCommand::Rename(Title::fitted("The menu"))),
+        (2, Some((id, _))) => {
+            let change = Change { from: update(), to: update(), removes: Prose::default(), inserts: Prose::default() };
+            let changes = vec![change; c % 4];
+            (id, DocumentCommand::Suggest { suggestion: world.fresh().into(), note: Prose::default(), changes })
+        }
+        (3 | 4, Some((_, _))) => {
+            let (id, suggestion) = choose(world.ledger.suggestions.iter().copied(), c)?;
+            let after = world.ledger.documents.get(&id).copied().unwrap_or_default();
+            let accepted = (c % 2 == 0).then(|| (after, update()));
+            let change = u32::try_from(b % 3).unwrap_or_default();
+            (id, DocumentCommand::Resolve { suggestion, change, accepted })
+        }
+        (_, Some((id, seq))) => {
+            (id, DocumentCommand::Edit { after: seq - seq.min((c % 4 == 0).into()), update: update() })
+        }
+    };
+    Some(Ask { subject: Subject::Document(id), by, command: Command::Document(command) })
 }

@@ -116,7 +116,11 @@ impl Workspace {
             },
             Subject::Project(_) => return Err(Rejection::NotFound("project")),
             Subject::Task(_) => return Err(Rejection::NotFound("task")),
-            Subject::Workspace(_) | Subject::Agent(_) | Subject::Session(_) | Subject::Webhook(_) => {
+            Subject::Workspace(_)
+            | Subject::Agent(_)
+            | Subject::Session(_)
+            | Subject::Document(_)
+            | Subject::Webhook(_) => {
                 return invalid("subject", "grants are on a project, a task or a conversation");
             }
         }

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     access::Grant,
     conversation::ConversationKind,
-    event::{AgentEvent, ConversationEvent, Event, ProjectEvent, TaskEvent},
+    event::{AgentEvent, ConversationEvent, DocumentEvent, Event, ProjectEvent, TaskEvent},
     ids::*,
     principal::{Principal, Service},
     rejection::Rejection,
@@ -77,6 +77,9 @@ pub struct Workspace {
     conversations: BTreeMap<ConversationId, Room>,
     schedule: Schedule,
     services: BTreeMap<ServiceId, Account>,
+    /// Shared documents, each with its project.
+    #[serde(default)]
+    documents: BTreeMap<DocumentId, ProjectId>,
     /// Keys of agents and services that were not revoked, and whose they are.
     keys: BTreeMap<KeyId, Principal>,
 }
@@ -157,19 +160,26 @@ impl Workspace {
             (Subject::Task(id), Event::Task(event)) => self.admit_task(at, *id, event)?,
             (Subject::Agent(id), Event::Agent(event)) => self.admit_agent(*id, event)?,
             (Subject::Conversation(_), Event::Conversation(event)) => self.admit_conversation(event)?,
+            (Subject::Document(_), Event::Document(DocumentEvent::Created { project, .. })) => {
+                self.must_be_active(project)?;
+            }
             (Subject::Webhook(_), Event::Webhook(event)) => self.schedule.hooks.admit(event)?,
             _ => {}
         }
         Ok(Fact { subject, event })
     }
 
+    fn must_be_active(&self, project: &ProjectId) -> Result<&Numbering, Rejection> {
+        match self.projects.get(project) {
+            Some(numbering) if numbering.archived => Err(Rejection::Busy("the project is archived")),
+            known => known.ok_or(Rejection::NotFound("project")),
+        }
+    }
+
     fn admit_task(&self, at: DateTime<Utc>, id: TaskId, event: &mut TaskEvent) -> Result<(), Rejection> {
         match event {
             TaskEvent::Created { project, number, identifier, status, assignee, depends_on, parent, .. } => {
-                let numbering = self.projects.get(project).ok_or(Rejection::NotFound("project"))?;
-                if numbering.archived {
-                    return Err(Rejection::Busy("the project is archived"));
-                }
+                let numbering = self.must_be_active(project)?;
                 *number = numbering.last + 1;
                 *identifier = format!("{}-{number}", numbering.key);
                 self.must_know(assignee.as_ref())?;
@@ -289,6 +299,9 @@ impl Workspace {
             }
             (Subject::Agent(id), Event::Agent(event)) => self.schedule.apply_agent(*id, event),
             (Subject::Conversation(id), Event::Conversation(event)) => self.apply_room(*id, event),
+            (Subject::Document(id), Event::Document(DocumentEvent::Created { project, .. })) => {
+                self.documents.insert(*id, *project);
+            }
             (Subject::Webhook(id), Event::Webhook(event)) => self.schedule.hooks.apply(*id, event),
             _ => {}
         }
@@ -322,6 +335,9 @@ impl Workspace {
                 project.into_iter().chain(self.schedule.refs(event)).collect()
             }
             (Subject::Conversation(id), Event::Conversation(_)) => self.above(*id).collect(),
+            (Subject::Document(id), Event::Document(_)) => {
+                self.documents.get(id).copied().map(Subject::Project).into_iter().collect()
+            }
             (Subject::Session(id), Event::Session(_)) => {
                 let task = self.schedule.task_of(*id);
                 let project = task.and_then(|task| self.graph.project_of(task)).map(Subject::Project);

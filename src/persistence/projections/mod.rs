@@ -2,6 +2,7 @@
 //! however many events the batch has.
 
 mod agents;
+mod documents;
 mod rows;
 mod tables;
 mod talk;
@@ -39,6 +40,7 @@ fn describe(changes: &mut Changes, recorded: &Recorded) {
         Event::Conversation(event) => talk::conversation(changes, recorded, event),
         Event::Project(event) => work::project(changes, recorded, event),
         Event::Task(event) => work::task(changes, recorded, event),
+        Event::Document(event) => documents::document(changes, recorded, event),
         Event::Agent(event) => agents::agent(changes, recorded, event),
         Event::Webhook(event) => webhooks::webhook(changes, recorded, event),
         Event::Session(event) => work::session(changes, recorded, event),

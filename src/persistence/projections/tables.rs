@@ -67,6 +67,12 @@ tables! {
         "recorded_at"] of "workspace_id";
     REVIEWS = "reviews" ("workspace_id", "offset") ["delegation_id", "reviewer", "verdict", "comment", "at"]
         of "workspace_id";
+    DOCUMENTS = "documents" ("id") ["workspace_id", "project_id", "title", "archived", "seq", "created_by",
+        "edited_by", "version", "created_at", "updated_at"] of "workspace_id";
+    SUGGESTIONS = "document_suggestions" ("id") ["workspace_id", "document_id", "author", "note", "changes",
+        "created_at"] of "workspace_id";
+    SUGGESTED = "document_changes" ("suggestion_id", "change") ["workspace_id", "document_id", "status", "resolved_by",
+        "resolved_at"] of "workspace_id";
     WEBHOOKS = "webhooks" ("id") ["workspace_id", "origin", "url_id", "secret_id", "former_secret_id", "former_until",
         "description", "events", "enabled", "disabled_reason", "deleted", "created_by", "born", "version", "created_at",
         "updated_at"] of "workspace_id";

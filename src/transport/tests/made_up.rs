@@ -76,6 +76,7 @@ fn subject() -> impl Strategy<Value = Subject> {
         id().prop_map(Subject::Project),
         id().prop_map(Subject::Task),
         id().prop_map(Subject::Conversation),
+        id().prop_map(Subject::Document),
         id().prop_map(Subject::Agent),
         id().prop_map(Subject::Session),
     ]

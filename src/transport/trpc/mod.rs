@@ -30,6 +30,8 @@ use crate::api::problem::{self, Problem};
 
 use super::Doors;
 
+pub(super) use who::bearer;
+
 /// The most calls of one batch.
 pub const BATCH_MAX: usize = 50;
 

@@ -32,6 +32,7 @@ impl World {
         let words = json!({"parts": [{"type": "text", "text": "hello"}]});
         let message = id(&person.post(&format!("/conversations/{conversation}/messages"), words).await);
         let (webhook, delivery) = webhook(&person, &workspace).await;
+        let (document, suggestion) = document(&person, &project).await;
         let roles = format!("/workspaces/{workspace}/roles");
         let role = id(&person.post(&roles, json!({"name": "Nobody", "permissions": []})).await);
         let grants = format!("/workspaces/{workspace}/grants");
@@ -53,6 +54,8 @@ impl World {
             ("delegation_id", delegation),
             ("conversation_id", conversation),
             ("message_id", message),
+            ("document_id", document),
+            ("suggestion_id", suggestion),
             ("webhook_id", webhook),
             ("delivery_id", delivery),
             ("key_id", id(&person.post("/auth/api_keys", json!({"name": "A key"})).await)),
@@ -92,6 +95,8 @@ impl World {
             "members" => json!([format!("user:{}", self.person.id)]),
             "to" => json!("backlog"),
             "q" => json!("write"),
+            "changes" => json!([{"kind": "append", "text": "More."}]),
+            "accept" => json!(true),
             "answer" => json!("green"),
             "verdict" => json!("approve"),
             "type" => json!("channel"),
@@ -120,6 +125,15 @@ impl World {
 }
 
 /// A webhook that heard of its own change, and the delivery of that.
+/// A document with some text and a proposal.
+async fn document(person: &Person, project: &str) -> (String, String) {
+    let document = id(&person.post(&format!("/projects/{project}/documents"), json!({"title": "Menu"})).await);
+    let changes = json!({"changes": [{"kind": "append", "text": "Soup"}]});
+    person.post(&format!("/documents/{document}/edit"), changes.clone()).await;
+    let suggestion = id(&person.post(&format!("/documents/{document}/suggestions"), changes).await);
+    (document, suggestion)
+}
+
 async fn webhook(person: &Person, workspace: &str) -> (String, String) {
     let body = json!({"url": "https://hooks.invalid/link", "events": ["webhook:*"]});
     let webhook = id(&person.post(&format!("/workspaces/{workspace}/webhooks"), body).await);
