@@ -176,6 +176,8 @@ impl Task {
         let message = bounded(message);
         let mut events = self.closed_interrupts("the attempt ended");
         let lost = matches!(class, F::ConnectRefused | F::InstanceLost | F::DispatchUnknown | F::SessionNotFound);
+        // Who is lost has asked for nothing.
+        let retry_after_ms = retry_after_ms.filter(|_| !lost);
         events.push(if lost {
             TaskEvent::AttemptLost { attempt, class, message: message.clone() }
         } else {

@@ -82,7 +82,7 @@ pub(super) fn access(world: &World, pick: &[usize; 3]) -> Option<Ask> {
             let permissions = some(Permissions::IN_ROLES);
             AccessCommand::CreateRole { role: world.fresh().into(), name: name(), permissions }
         }
-        1 => {
+        1 | 4 => {
             let permissions = (b % 3 > 0).then(|| some(Permissions::IN_ROLES));
             AccessCommand::UpdateRole { role: role?, name: (c % 2 == 0).then(name), permissions }
         }
