@@ -1,7 +1,7 @@
 //! The listener: takes connections, as many as there may be, and ends those that dawdle.
 //!
 //! A request line or a head that is none is refused by hyper, and no connection over the bound gets as far as that; see
-//! [`super::bare`]. Every other answer comes from the router.
+//! `bare.rs`. Every other answer comes from the router.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
