@@ -162,8 +162,10 @@ async fn sealed(call: &Call, runtime: RuntimeKind, instance: Instance, path: &st
         RuntimeKind::Penguin => !instance.url.is_script(),
         RuntimeKind::Scripted => instance.url.is_script(),
         RuntimeKind::Peer => {
-            let message = "a peer's servers connect by themselves: make a key for the agent, and give them that";
-            return Err(Problem::field(path, message));
+            let detail = "a peer's servers connect by themselves";
+            let next =
+                &["Register the agent without instances", "Make a key for the agent, and give it to its servers"];
+            return Err(Problem::new(problem::BUSY, detail).then(next));
         }
     };
     if !fits {

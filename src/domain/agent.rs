@@ -238,7 +238,9 @@ impl Agent {
             C::AddInstance(_) if self.runtime == RuntimeKind::Peer => {
                 Err(Rejection::Busy("the agent's servers connect by themselves: give them a key of the agent"))
             }
-            C::AddInstance(_) if self.instances.len() >= INSTANCES_MAX => Err(too_many_instances()),
+            C::AddInstance(_) if self.instances.len() >= INSTANCES_MAX => {
+                Err(Rejection::Busy("the agent has as many instances as it may have: remove one first"))
+            }
             C::AddInstance(instance) if self.instances.contains_key(&instance.id) => {
                 Err(Rejection::Busy("the instance exists already"))
             }

@@ -235,8 +235,7 @@ async fn a_peers_servers_are_not_registered_by_hand() {
     let scene = Scene::start().await;
     let instances = json!([{"url": "http://127.0.0.1:1"}]);
     let body = json!({"name": "Other", "runtime": "peer", "instances": instances});
-    let answer = scene.ada.try_post(&format!("/workspaces/{}/agents", scene.workspace), body).await;
-    assert_eq!((answer.status.as_u16(), &answer.body["errors"][0]["path"]), (400, &json!("instances[0]")));
+    scene.ada.try_post(&format!("/workspaces/{}/agents", scene.workspace), body).await.problem("busy");
     let path = format!("/agents/{}/instances", scene.agent);
     let answer = scene.ada.try_post(&path, json!({"url": "http://127.0.0.1:1"})).await;
     assert!(answer.status.is_client_error(), "{:#}", answer.body);
