@@ -24,7 +24,7 @@ use crate::{
     domain::{document::UPDATE_BYTES_MAX, ids::DocumentId},
 };
 
-use super::{Doors, peer::Peer, refused, trpc::bearer};
+use super::{Doors, no_handshake, peer::Peer, refused, trpc::bearer};
 
 /// The subprotocol; a token can come beside it, as `bearer.TOKEN`: a browser has no other way to show one.
 const PROTOCOL: &str = "link.y.v1";
@@ -62,7 +62,7 @@ pub(super) async fn upgrade(
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
         Err(rejection) => {
-            let problem = Problem::new(problem::MALFORMED, format!("this is no WebSocket handshake: {rejection}"));
+            let problem = no_handshake(&rejection);
             return refused(&doors, &headers, problem);
         }
     };

@@ -23,7 +23,7 @@ use std::{any::Any, sync::Arc, time::Duration};
 use axum::{
     Router,
     body::Body,
-    extract::State,
+    extract::{State, ws::rejection::WebSocketUpgradeRejection},
     http::{HeaderMap, HeaderValue, Response, StatusCode, header},
     middleware,
     response::IntoResponse,
@@ -110,6 +110,11 @@ async fn no_such_path(State(doors): State<Doors>, headers: HeaderMap) -> Respons
 
 async fn no_such_method(State(doors): State<Doors>, headers: HeaderMap) -> Response<Body> {
     refused(&doors, &headers, Problem::new(problem::METHOD_NOT_ALLOWED, "see /docs"))
+}
+
+/// What a request is told that wanted to become a socket and cannot.
+fn no_handshake(rejection: &WebSocketUpgradeRejection) -> Problem {
+    Problem::new(problem::MALFORMED, format!("this is no WebSocket handshake: {rejection}"))
 }
 
 /// Returns a problem that no operation had part in.

@@ -27,7 +27,7 @@ use crate::{
 };
 
 use super::{
-    Doors,
+    Doors, no_handshake,
     peer::Peer,
     refused,
     values::{self, BYTES_MAX, DEPTH_MAX, VALUES_MAX},
@@ -59,7 +59,7 @@ pub(super) async fn upgrade(
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
         Err(rejection) => {
-            let problem = Problem::new(problem::MALFORMED, format!("this is no WebSocket handshake: {rejection}"));
+            let problem = no_handshake(&rejection);
             return refused(&doors, &headers, problem);
         }
     };

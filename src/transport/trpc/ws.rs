@@ -22,7 +22,7 @@ use crate::{
         Kind,
         problem::{self, Problem},
     },
-    transport::{Doors, peer, pulse::Pulse, rest, values::BYTES_MAX},
+    transport::{Doors, no_handshake, peer, pulse::Pulse, rest, values::BYTES_MAX},
 };
 
 use super::{
@@ -66,7 +66,7 @@ pub async fn upgrade(doors: Doors, mut parts: Parts) -> Response<Body> {
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,
         Err(rejection) => {
-            let mut problem = Problem::new(problem::MALFORMED, format!("this is no WebSocket handshake: {rejection}"));
+            let mut problem = no_handshake(&rejection);
             problem.trace_id = trace;
             return http::refusal(&problem, None);
         }

@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-use super::{Doors, connection::Connection, peer::Peer, refused};
+use super::{Doors, connection::Connection, no_handshake, peer::Peer, refused};
 
 use client_frame::ClientFrame;
 use server_frame::ServerFrame;
@@ -61,7 +61,7 @@ pub(super) async fn upgrade(
             return refused(&doors, &parts.headers, problem);
         }
         (Err(rejection), ..) => {
-            let problem = Problem::new(problem::MALFORMED, format!("this is no WebSocket handshake: {rejection}"));
+            let problem = no_handshake(&rejection);
             return refused(&doors, &parts.headers, problem);
         }
     };
