@@ -11,8 +11,9 @@ use std::{
 };
 
 use anyhow::Context as _;
+use futures::future::join_all;
 use metrics_exporter_prometheus::PrometheusHandle;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::{PgPool, postgres::PgConnectOptions};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -183,13 +184,16 @@ impl Node {
         let (directory, task) = self.directory;
         directory.stop();
         let _ = tokio::time::timeout(DRAIN, task).await;
-        let context = directory.context().clone();
-        if let Err(error) = context.membership.leave().await {
-            tracing::warn!(%error, "leases not given back; they run out by themselves");
+        let context = directory.context();
+        match tokio::time::timeout(DRAIN, context.membership.leave()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "leases not given back; they run out by themselves"),
+            Err(_) => tracing::warn!("leases not given back in time; they run out by themselves"),
         }
-        context.pool.close().await;
-        context.tenants.close().await;
-        context.writes.close().await;
+        let pools = [&context.pool, &context.tenants, &context.writes];
+        if tokio::time::timeout(DRAIN, join_all(pools.map(PgPool::close))).await.is_err() {
+            tracing::warn!("connections to the database did not end in time; it cuts them");
+        }
         if let Some(database) = self.database
             && let Err(error) = database.stop().await
         {

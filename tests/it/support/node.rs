@@ -196,7 +196,7 @@ impl TestProcess {
     async fn wait_until_ready(&mut self) {
         let ready = format!("{}/readyz", self.url);
         let http = super::person::http();
-        for _ in 0..1_200 {
+        for _ in 0..4_800 {
             let answer = http.get(&ready).timeout(Duration::from_secs(1)).send().await;
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return;
@@ -230,15 +230,16 @@ impl TestProcess {
         dead.root = PathBuf::new();
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended by itself. That may take long on a busy disk: a process does not end while one of its
+    /// threads has the kernel write a new cluster out.
     pub async fn ended(&mut self) -> std::process::ExitStatus {
-        for _ in 0..1_200 {
+        for _ in 0..4_800 {
             if let Some(status) = self.child.try_wait().expect("it is our child") {
                 return status;
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
-        panic!("it still runs after 30 seconds");
+        panic!("it still runs after two minutes; its log:\n{}", self.log());
     }
 
     /// Returns what it has logged.
