@@ -87,6 +87,8 @@ impl<'a> Subjects<'a> {
             author,
             parts: vec![Part::Text { text: text.clone() }],
             parent: None,
+            mentions: vec![],
+            kind: Default::default(),
         });
         let subject = Subject::Conversation(conversation);
         let events = [created].into_iter().chain(messages).map(|event| (subject, Event::Conversation(event)));

@@ -86,7 +86,7 @@ fn post_a_message(criterion: &mut Criterion) {
     };
     let model = folded(Subject::Conversation(id(1)), [Event::Conversation(created)]);
     let parts = vec![Part::Text { text: Words::fitted("The review is done: two findings, both in the retry path.") }];
-    let post = ConversationCommand::Post { message: id(2), parts, parent: None };
+    let post = ConversationCommand::Post { message: id(2), parts, parent: None, mentions: Default::default() };
     on_entity(criterion, "post a message", &model, Principal::User(USER), &Command::Conversation(post));
 }
 

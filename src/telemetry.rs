@@ -43,6 +43,7 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "Attempts that no longer count and whose agents were told to stop, by whether they did",
     ),
     ("link_pack_seconds", "histogram", "Time to put together what an attempt is told"),
+    ("link_turns_total", "counter", "Turns of agents in conversations that began"),
     ("link_probes_total", "counter", "Questions to instances whether they live, by runtime and outcome"),
     ("link_agent_calls_total", "counter", "Calls of agent servers, by runtime, call and outcome"),
     ("link_agent_call_seconds", "histogram", "Time of a call of an agent server"),

@@ -98,7 +98,9 @@ impl Baseline {
         let clock = &self.context.clock;
         let author = Principal::User(self.rooms.user);
         let seq = self.seqs[&room.conversation].fetch_add(1, Ordering::Relaxed) + 1;
-        let event = ConversationEvent::Message { message: clock.id(), seq, author, parts: parts(), parent: None };
+        let (message, kind) = (clock.id(), Default::default());
+        let event =
+            ConversationEvent::Message { message, seq, author, parts: parts(), parent: None, mentions: vec![], kind };
         Recorded {
             offset,
             id: clock.id(),

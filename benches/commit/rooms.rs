@@ -93,6 +93,7 @@ impl Rooms {
                 project: None,
                 task: None,
                 participants: Default::default(),
+                turn_policy: Default::default(),
             };
             let subject = Subject::Conversation(room.conversation);
             rooms.execute(directory, room.workspace, subject, Command::Conversation(create)).await;
@@ -114,7 +115,7 @@ impl Rooms {
     pub async fn post(&self, directory: &Directory, caller: usize, nth: usize) {
         let room = self.room(caller, nth);
         let message: MessageId = directory.context().clock.id();
-        let post = ConversationCommand::Post { message, parts: parts(), parent: None };
+        let post = ConversationCommand::Post { message, parts: parts(), parent: None, mentions: Default::default() };
         let subject = Subject::Conversation(room.conversation);
         self.execute(directory, room.workspace, subject, Command::Conversation(post)).await;
     }

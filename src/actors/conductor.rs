@@ -11,15 +11,18 @@ use tokio::{sync::watch, task::AbortHandle};
 
 use crate::domain::{
     agent::AgentCommand,
-    ids::{AgentId, Subject},
+    conversation::ConversationCommand,
+    failure::FailureClass,
+    ids::{AgentId, InstanceId, Subject},
     model::Command,
     principal::{Principal, Service},
+    rejection::Rejection,
     routing::{Hold, Standing},
     task::TaskCommand,
-    workspace::{Agenda, Dispatch, Schedule},
+    workspace::{Agenda, Dispatch, LapsedTurn, NextTurn, RunningTurn, Schedule},
 };
 
-use super::{context::Context, request::CommandError, supervisor::SupervisorMessage, workspace::WorkspaceHandle};
+use super::{context::Context, request::CommandError, supervisor::SupervisorMessage, turn, workspace::WorkspaceHandle};
 
 /// How often it looks without being told: what was missed is caught here.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
@@ -84,6 +87,9 @@ impl Actor for Conductor {
                 state.handle.supervisor.cast(SupervisorMessage::Run(running.clone()))?;
             }
         }
+        for turn in schedule.turns().filter(|known| !members.turns.contains_key(&known.turn)) {
+            state.handle.supervisor.cast(SupervisorMessage::Turn(turn.clone()))?;
+        }
         let runners = schedule.runners().map(|(id, runner)| (id, runner.clone())).collect();
         state.handle.supervisor.cast(SupervisorMessage::Probe(runners))?;
         state.handle.supervisor.cast(SupervisorMessage::Deliver(schedule.hooks.enabled().collect()))?;
@@ -94,6 +100,12 @@ impl Actor for Conductor {
         let Context { clock, bulkheads, .. } = &*state.handle.context;
         let agenda = schedule.agenda(now, clock.seed(), *bulkheads);
         state.gauges.show(&schedule, &agenda, now);
+        for chunk in agenda.turns.chunks(DISPATCHES_MAX) {
+            join_all(chunk.iter().map(|next| state.begin(&schedule, next))).await;
+        }
+        for lapsed in &agenda.lapsed {
+            state.give_up(&schedule, lapsed).await;
+        }
         for chunk in agenda.dispatch.chunks(DISPATCHES_MAX) {
             join_all(chunk.iter().map(|dispatch| state.dispatch(dispatch))).await;
         }
@@ -126,6 +138,33 @@ impl ConductorState {
             }
             (Ok(_), _) => {}
             (Err(error), _) => tracing::debug!(%error, "news of an agent not told; the next look tries again"),
+        }
+    }
+
+    #[tracing::instrument(name = "actors.conductor.begin", skip_all, fields(turn = %next.turn.turn))]
+    async fn begin(&self, schedule: &Schedule, next: &NextTurn) {
+        let NextTurn { turn: RunningTurn { turn, conversation, agent, instance }, route } = next.clone();
+        let command = ConversationCommand::StartTurn { turn, agent, instance, route };
+        let meta = self.handle.meta(Principal::Service(Service::Conductor), None);
+        match self.handle.execute(Subject::Conversation(conversation), Command::Conversation(command), meta).await {
+            Ok(_) => metrics::counter!("link_turns_total").increment(1),
+            Err(CommandError::Rejected(Rejection::Forbidden(why))) => {
+                self.give_up(schedule, &LapsedTurn { turn, conversation, agent, why }).await;
+            }
+            // The schedule moved on since it was read; the next look sees why.
+            Err(CommandError::Rejected(_)) => {}
+            Err(error) => tracing::warn!(%error, "turn not begun; the next look tries again"),
+        }
+    }
+
+    async fn give_up(&self, schedule: &Schedule, lapsed: &LapsedTurn) {
+        let LapsedTurn { turn, conversation, agent, why } = *lapsed;
+        // It never had an instance.
+        let waiting = RunningTurn { turn, conversation, agent, instance: InstanceId(uuid::Uuid::nil()) };
+        let name = turn::agent_name(schedule, &waiting);
+        match turn::give_up(&self.handle, &waiting, &name, FailureClass::Misconfigured, why).await {
+            Ok(()) | Err(CommandError::Rejected(_)) => {}
+            Err(error) => tracing::warn!(%error, "turn not given up; the next look tries again"),
         }
     }
 

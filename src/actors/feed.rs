@@ -15,8 +15,8 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::domain::{
-    event::Recorded,
-    ids::{AttemptId, EventId, Subject, WorkspaceId},
+    event::{ConversationEvent, Event, Recorded},
+    ids::{EventId, Subject, WorkspaceId},
     principal::Principal,
 };
 
@@ -25,7 +25,7 @@ use super::{
     knowledge::Knowledge,
     member::Member,
     room::{self, Item, Room},
-    texts::Texts,
+    texts::{Texts, Writing},
 };
 
 /// How long it is waited for a relay to let a client go.
@@ -77,7 +77,11 @@ impl Committed {
             Topics::All => true,
             Topics::Some(subjects) => {
                 let event = &self.recorded;
-                subjects.contains(&event.subject) || event.refs.iter().any(|subject| subjects.contains(subject))
+                // A branch speaks for itself; that it began concerns who follows what it is a branch of, too.
+                let begins = matches!(event.event, Event::Conversation(ConversationEvent::Branched { .. }));
+                let concerned = |subject: &&Subject| begins || !matches!(subject, Subject::Conversation(_));
+                let mut refs = event.refs.iter().filter(concerned);
+                subjects.contains(&event.subject) || refs.any(|subject| subjects.contains(subject))
             }
         }
     }
@@ -283,18 +287,23 @@ impl Feed {
         }
     }
 
-    /// Adds to a running text.
-    pub(super) fn write(&self, workspace: WorkspaceId, topic: Subject, attempt: AttemptId, added: &str) {
-        if self.texts.add(workspace, topic, attempt, added)
-            && let Some(room) = self.rooms.get(&workspace)
+    /// Adds to a running text; `audience` as of a signal.
+    pub(super) fn write(&self, at: WorkspaceId, writing: Writing, added: &str, audience: Option<&[Principal]>) {
+        if self.texts.add(at, writing, added, audience)
+            && let Some(room) = self.rooms.get(&at)
         {
-            let _ = room.post(Item::Text(topic));
+            let _ = room.post(Item::Text(writing));
         }
     }
 
     /// Ends a running text: whoever heard all of it hears the rest, now.
-    pub(super) fn written(&self, workspace: WorkspaceId, topic: Subject, attempt: AttemptId) {
-        self.texts.end(workspace, topic, attempt).into_iter().for_each(|rest| self.send(rest));
+    pub(super) fn written(&self, workspace: WorkspaceId, writing: Writing) {
+        self.texts.end(workspace, writing).into_iter().for_each(|rest| self.send(rest));
+    }
+
+    /// Ends a running text of which nobody shall hear more.
+    pub(super) fn unwritten(&self, workspace: WorkspaceId, writing: Writing) {
+        drop(self.texts.end(workspace, writing));
     }
 
     /// Ends the relays that nobody has listened to for a while.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::domain::{
     access::{self, Rights},
-    ids::{Subject, WorkspaceId},
+    ids::WorkspaceId,
     principal::Principal,
 };
 
@@ -19,6 +19,7 @@ use super::{
     feed::{Committed, Signal, Topics},
     outlet::{Ending, Taken},
     subscription::{Told, removes},
+    texts::Writing,
 };
 
 /// Cursors are told at most this often.
@@ -80,7 +81,7 @@ pub(super) struct Member {
     pub caught_up: bool,
     pub cursor_told: Instant,
     /// Running texts of which it has missed something.
-    pub missed: Vec<Subject>,
+    pub missed: Vec<Writing>,
 }
 
 impl Member {

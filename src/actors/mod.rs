@@ -6,6 +6,7 @@
 //!               ├─ entities    project, task, conversation, agent, session: one actor each, while it is needed
 //!               ├─ conductor   hands queued delegations to instances
 //!               ├─ runs        one actor per running attempt: drives the agent
+//!               ├─ turns       one actor per message that an agent answers: drives the agent
 //!               ├─ probes      one actor per instance: asks whether it lives
 //!               ├─ couriers    one actor per webhook: sends events to endpoints outside
 //!               ├─ peers       one actor per agent that has connected: watches for its signs of life
@@ -15,6 +16,7 @@
 //! clients                      one actor per socket
 //! ```
 
+mod children;
 pub mod client;
 mod conductor;
 pub mod context;
@@ -35,6 +37,7 @@ pub mod peers;
 pub mod presence;
 mod probe;
 mod progress;
+mod prompt;
 mod reconcile;
 mod relay;
 mod replay;
@@ -47,6 +50,7 @@ mod subscription;
 pub mod supervision;
 mod supervisor;
 mod texts;
+mod turn;
 pub mod webhooks;
 mod workspace;
 mod writer;

@@ -10,7 +10,7 @@ use crate::{
         session::SessionCommand,
         workspace::Running,
     },
-    persistence::{log, queries},
+    persistence::{log, talks},
 };
 
 use super::workspace::WorkspaceHandle;
@@ -46,7 +46,7 @@ pub(super) async fn packed(handle: &WorkspaceHandle, running: &Running) -> Resul
         needs.push(load(Subject::Task(*need)).await?);
     }
     let mut talks = vec![];
-    for talk in queries::about_task(pool, handle.id, running.task, TALKS_MAX).await? {
+    for talk in talks::about_task(pool, handle.id, running.task, TALKS_MAX).await? {
         talks.push(load(Subject::Conversation(talk)).await?);
     }
     let [parents, needs, talks] = [&parents, &needs, &talks].map(|logs| cut(logs, began));

@@ -55,7 +55,7 @@ impl RunState {
     }
 
     pub(super) fn end_text(&self) {
-        self.handle.context.feed.written(self.handle.id, Subject::Task(self.running.task), self.running.attempt);
+        self.handle.context.feed.written(self.handle.id, (&self.running).into());
     }
 
     pub(super) async fn remember(&self, command: SessionCommand) -> Result<Standing, ActorProcessingErr> {

@@ -14,7 +14,7 @@ use std::{
 use ractor::ActorId;
 use tokio::time::Instant;
 
-use crate::domain::ids::{Subject, WorkspaceId};
+use crate::domain::ids::WorkspaceId;
 
 use super::{
     client::ClientMessage,
@@ -23,6 +23,7 @@ use super::{
     ring::Ring,
     room::{Item, Room},
     subscription::Told,
+    texts::Writing,
 };
 
 /// What is written to a member in one piece, about so much at most.
@@ -42,7 +43,7 @@ pub(super) struct Relay {
     groups: HashMap<View, Group>,
     /// Those who see something of their own, or who are ahead.
     apart: Group,
-    texts: HashSet<Subject>,
+    texts: HashSet<Writing>,
     texts_due: Option<Instant>,
     writes: usize,
 }
@@ -72,8 +73,8 @@ impl Relay {
             self.carry(items).await;
             if self.texts_due.is_some_and(|due| due <= Instant::now()) {
                 self.texts_due = None;
-                for topic in std::mem::take(&mut self.texts) {
-                    self.tell_text(topic);
+                for writing in std::mem::take(&mut self.texts) {
+                    self.tell_text(writing);
                 }
             }
             self.room.count(self.apart.members.len() + self.groups.values().map(|g| g.members.len()).sum::<usize>());
@@ -122,8 +123,8 @@ impl Relay {
                 self.take(id);
                 let _ = done.map(|done| done.send(()));
             }
-            Item::Text(topic) => {
-                self.texts.insert(topic);
+            Item::Text(writing) => {
+                self.texts.insert(writing);
                 let due = Instant::now() + TEXT_EVERY;
                 self.texts_due = Some(self.texts_due.map_or(due, |known| known.min(due)));
             }
@@ -174,11 +175,11 @@ impl Relay {
             member.ear.mention(Told::CaughtUp { workspace: self.workspace, offset: member.cursor });
             let _ = member.client.cast(ClientMessage::Live(self.workspace, member.generation));
         }
-        for topic in self.room.texts.topics(self.workspace) {
-            if member.topics.let_through(&topic) {
+        for writing in self.room.texts.all(self.workspace) {
+            if member.topics.let_through(&writing.topic) {
                 // The others hear the rest of it first: what is added from here on is added for all.
-                self.tell_text(topic);
-                self.room.texts.whole(self.workspace, topic).iter().for_each(|whole| member.hear(whole));
+                self.tell_text(writing);
+                self.room.texts.whole(self.workspace, writing).iter().for_each(|whole| member.hear(whole));
             }
         }
         self.place(member);
@@ -303,28 +304,30 @@ impl Relay {
     }
 
     /// Hands on what was added to a running text; who missed something hears all of it.
-    fn tell_text(&mut self, topic: Subject) {
-        let added = self.room.texts.added(self.workspace, topic);
+    fn tell_text(&mut self, writing: Writing) {
+        let added = self.room.texts.added(self.workspace, writing);
         let (mut whole, mut behind) = (None, false);
         let grouped = self.groups.values_mut().flat_map(|group| group.members.values_mut());
         for member in grouped.chain(self.apart.members.values_mut()) {
-            let Some(outlet) = member.ear.socket().filter(|_| member.topics.let_through(&topic)) else { continue };
-            let missed = member.missed.iter().position(|missed| *missed == topic);
+            let Some(outlet) = member.ear.socket().filter(|_| member.topics.let_through(&writing.topic)) else {
+                continue;
+            };
+            let missed = member.missed.iter().position(|missed| *missed == writing);
             if outlet.is_behind() {
                 if missed.is_none() && added.is_some() {
-                    member.missed.push(topic);
+                    member.missed.push(writing);
                 }
                 behind = behind || !member.missed.is_empty();
             } else if let Some(nth) = missed {
                 member.missed.swap_remove(nth);
-                let whole = whole.get_or_insert_with(|| self.room.texts.whole(self.workspace, topic));
+                let whole = whole.get_or_insert_with(|| self.room.texts.whole(self.workspace, writing));
                 whole.iter().for_each(|whole| member.hear(whole));
             } else {
                 added.iter().for_each(|added| member.hear(added));
             }
         }
-        if behind && self.room.texts.whole(self.workspace, topic).is_some() {
-            self.texts.insert(topic);
+        if behind && self.room.texts.whole(self.workspace, writing).is_some() {
+            self.texts.insert(writing);
             self.texts_due.get_or_insert_with(|| Instant::now() + TEXT_EVERY * 10);
         }
     }

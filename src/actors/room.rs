@@ -16,14 +16,14 @@ use tokio::{
     time::Instant,
 };
 
-use crate::domain::ids::{Subject, WorkspaceId};
+use crate::domain::ids::WorkspaceId;
 
 use super::{
     feed::{Batch, Signal},
     member::Member,
     relay::Relay,
     supervision::Intensity,
-    texts::Texts,
+    texts::{Texts, Writing},
 };
 
 /// Batches that may wait; with more, all who listen read the log.
@@ -48,7 +48,7 @@ pub(super) enum Item {
     /// Somebody hears nothing more.
     Leave(ActorId, Option<oneshot::Sender<()>>),
     /// More of a running text is to be told.
-    Text(Subject),
+    Text(Writing),
 }
 
 /// Where it waits.

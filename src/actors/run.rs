@@ -256,8 +256,7 @@ impl RunState {
         match report.activity {
             Activity::Delta { text } => {
                 let due = self.output.grow(&text);
-                let topic = Subject::Task(self.running.task);
-                self.handle.context.feed.write(self.handle.id, topic, self.running.attempt, &text);
+                self.handle.context.feed.write(self.handle.id, (&self.running).into(), &text, None);
                 if due { self.keep_output().await } else { Ok(Standing::Holds) }
             }
             Activity::Accepted { remote } => {

@@ -17,13 +17,12 @@ use tokio::{
 };
 
 use crate::domain::{
-    failure::FailureClass,
     ids::*,
-    task::Report,
-    workspace::{Runner, Running, Schedule},
+    workspace::{Runner, Running, RunningTurn, Schedule},
 };
 
 use super::{
+    children::Child,
     conductor::{self, ConductorMessage},
     context::Context,
     documents::DocumentHandle,
@@ -32,6 +31,7 @@ use super::{
     probe::{self, ProbeMessage},
     run::{self, RunArguments, RunMessage},
     supervision::Intensity,
+    turn::{self, TurnArguments},
     webhooks,
     workspace::{Members, WorkspaceHandle},
     writer::{self, WriterArguments},
@@ -39,8 +39,6 @@ use super::{
 
 /// The most time between two looks for idle entities.
 const SWEEP_EVERY_MAX: Duration = Duration::from_secs(30);
-/// A run whose actor fails more often than this within a minute is given up.
-const RUN_FAILURES_MAX: usize = 8;
 
 /// What a workspace's supervisor is told.
 #[derive(RactorMessage)]
@@ -49,6 +47,8 @@ pub(super) enum SupervisorMessage {
     Activate(Subject, Option<ActorId>, RpcReplyPort<Result<EntityHandle, String>>),
     /// Make sure that a running attempt has its actor.
     Run(Running),
+    /// Make sure that a running turn has its actor.
+    Turn(RunningTurn),
     /// Make sure that exactly these instances are probed.
     Probe(Vec<(InstanceId, Runner)>),
     /// Make sure that exactly these webhooks have a courier.
@@ -64,32 +64,14 @@ pub(super) enum SupervisorMessage {
 pub(super) struct Supervisor;
 
 pub(super) struct SupervisorState {
-    handle: WorkspaceHandle,
-    schedule: watch::Receiver<Arc<Schedule>>,
-    children: HashMap<ActorId, Child>,
-    probes: HashMap<InstanceId, ActorRef<ProbeMessage>>,
-    couriers: HashMap<WebhookId, ActorCell>,
-    peers: HashMap<ActorId, (InstanceId, Arc<Connection>)>,
-    failing: HashMap<Child, (Intensity, usize, Instant)>,
+    pub(super) handle: WorkspaceHandle,
+    pub(super) schedule: watch::Receiver<Arc<Schedule>>,
+    pub(super) children: HashMap<ActorId, Child>,
+    pub(super) probes: HashMap<InstanceId, ActorRef<ProbeMessage>>,
+    pub(super) couriers: HashMap<WebhookId, ActorCell>,
+    pub(super) peers: HashMap<ActorId, (InstanceId, Arc<Connection>)>,
+    pub(super) failing: HashMap<Child, (Intensity, usize, Instant)>,
 }
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Child {
-    Entity(Subject),
-    Run(Running),
-    Probe(InstanceId),
-    Courier(WebhookId),
-    Peer(InstanceId),
-    Document(DocumentId),
-    Conductor,
-}
-
-impl std::hash::Hash for Running {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.attempt.hash(state);
-    }
-}
-impl Eq for Running {}
 
 /// Spawns a workspace's actors below the directory.
 pub(super) async fn spawn(
@@ -105,6 +87,7 @@ pub(super) async fn spawn(
         runs: DashMap::new(),
         couriers: DashMap::new(),
         documents: DashMap::new(),
+        turns: DashMap::new(),
         asked: DashMap::new(),
         schedule: seen,
     });
@@ -157,6 +140,7 @@ impl Actor for Supervisor {
                 answer(reply, state.activate(&myself, subject, replacing).await);
             }
             SupervisorMessage::Run(running) => state.run(&myself, running).await?,
+            SupervisorMessage::Turn(running) => state.turn(&myself, running).await?,
             SupervisorMessage::Probe(wanted) => state.probe(&myself, wanted).await?,
             SupervisorMessage::Deliver(wanted) => state.deliver(&myself, wanted).await?,
             SupervisorMessage::Connect(arguments, reply) => {
@@ -202,20 +186,6 @@ fn answer<T: Send + 'static>(reply: RpcReplyPort<T>, answer: T) {
     }
 }
 
-impl Child {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Entity(_) => "entity",
-            Self::Run(_) => "run",
-            Self::Probe(_) => "probe",
-            Self::Courier(_) => "courier",
-            Self::Peer(_) => "peer",
-            Self::Document(_) => "document",
-            Self::Conductor => "conductor",
-        }
-    }
-}
-
 impl SupervisorState {
     async fn activate(
         &mut self,
@@ -252,6 +222,28 @@ impl SupervisorState {
         let actor = run::spawn(arguments, myself.get_cell()).await?;
         self.children.insert(actor.get_id(), child);
         self.handle.members.runs.entry(running.task).or_default().push((running.attempt, actor.clone()));
+        // Only now that it can be found: whatever is decided from here on reaches it.
+        Ok(actor.cast(RunMessage::Start)?)
+    }
+
+    async fn turn(
+        &mut self,
+        myself: &ActorRef<SupervisorMessage>,
+        running: RunningTurn,
+    ) -> Result<(), ActorProcessingErr> {
+        let child = Child::Turn(running.clone());
+        if self.handle.members.turns.contains_key(&running.turn) || self.parked(&child).is_some() {
+            return Ok(());
+        }
+        let (turn, conversation, schedule) = (running.turn, running.conversation, self.schedule.borrow().clone());
+        // What the conductor saw may be over by now.
+        if !schedule.turns().any(|known| *known == running) {
+            return Ok(());
+        }
+        let arguments = TurnArguments { handle: self.handle.clone(), running, schedule };
+        let actor = turn::spawn(arguments, myself.get_cell()).await?;
+        self.children.insert(actor.get_id(), child);
+        self.handle.members.turns.insert(turn, (conversation, actor.clone()));
         // Only now that it can be found: whatever is decided from here on reaches it.
         actor.cast(RunMessage::Start)?;
         Ok(())
@@ -323,78 +315,5 @@ impl SupervisorState {
         let conductor = conductor::spawn(self.handle.clone(), self.schedule.clone(), myself.get_cell()).await?;
         self.children.insert(conductor.get_id(), Child::Conductor);
         Ok(conductor)
-    }
-
-    fn forget(&mut self, child: &Child, actor: ActorId) {
-        let members = &self.handle.members;
-        match child {
-            Child::Entity(subject) => {
-                members.entities.remove_if(subject, |_, known| known.actor_id() == actor);
-            }
-            Child::Run(running) => {
-                if let Some(mut runs) = members.runs.get_mut(&running.task) {
-                    runs.retain(|(_, known)| known.get_id() != actor);
-                }
-                members.runs.remove_if(&running.task, |_, runs| runs.is_empty());
-            }
-            Child::Probe(id) => {
-                self.probes.remove(id);
-            }
-            Child::Courier(id) => {
-                self.couriers.remove(id);
-                members.couriers.remove(id);
-            }
-            Child::Peer(_) => {
-                self.peers.remove(&actor);
-            }
-            Child::Document(id) => {
-                members.documents.remove_if(id, |_, (known, _)| *known == actor);
-            }
-            Child::Conductor => {}
-        }
-    }
-
-    fn failed(&mut self, child: &Child) -> Duration {
-        let now = Instant::now();
-        self.failing.retain(|_, (_, _, until)| now < *until + Intensity::WINDOW);
-        let (intensity, times, until) = self.failing.entry(child.clone()).or_insert((Intensity::default(), 0, now));
-        let pause = intensity.failed(now);
-        (*times, *until) = (*times + 1, now + pause);
-        pause
-    }
-
-    fn parked(&self, child: &Child) -> Option<Instant> {
-        self.failing.get(child).map(|(_, _, until)| *until).filter(|until| *until > Instant::now())
-    }
-
-    /// Entities and documents come back when they are asked; the others have to be brought back.
-    async fn recover(
-        &mut self,
-        myself: &ActorRef<SupervisorMessage>,
-        child: Child,
-        pause: Duration,
-        error: String,
-    ) -> Result<(), ActorProcessingErr> {
-        let times = self.failing.get(&child).map_or(0, |(_, times, _)| *times);
-        match child {
-            Child::Entity(_) | Child::Probe(_) | Child::Courier(_) | Child::Peer(_) | Child::Document(_) => {}
-            Child::Run(running) if times > RUN_FAILURES_MAX => {
-                let handle = self.handle.clone();
-                let message = format!("the actor that drives the attempt keeps failing: {error}");
-                tokio::spawn(async move {
-                    let report = Report::Failed { class: FailureClass::Unknown, message, retry_after_ms: None };
-                    let key = format!("attempt:{}:given-up", running.attempt);
-                    if let Err(error) = handle.report(&running, Some(key), report).await {
-                        tracing::error!(attempt = %running.attempt, %error, "a failing attempt could not be ended");
-                    }
-                });
-            }
-            Child::Run(running) => {
-                myself.send_after(pause + Duration::from_millis(1), move || SupervisorMessage::Run(running));
-            }
-            // Its place in the table of members is taken for good: with it gone, the workspace starts anew.
-            Child::Conductor => return Err(format!("the conductor failed: {error}").into()),
-        }
-        Ok(())
     }
 }

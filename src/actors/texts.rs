@@ -6,18 +6,63 @@ use std::{collections::HashMap, sync::Arc};
 use dashmap::DashMap;
 use serde_json::json;
 
-use crate::domain::ids::{AttemptId, Subject, WorkspaceId};
+use crate::domain::{
+    ids::{AgentId, AttemptId, Subject, TurnId, WorkspaceId},
+    principal::Principal,
+    workspace::{Running, RunningTurn},
+};
 
 use super::feed::Signal;
 
-/// The signal's type.
-pub const SIGNAL: &str = "task:output";
 /// The most of a text that is kept; of a longer one the newest part.
 const BYTES_MAX: usize = 256 * 1024;
 
+/// A text by what it is about and who writes it: in one conversation several agents may answer at once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Writing {
+    /// What it is about.
+    pub topic: Subject,
+    /// Who writes.
+    pub by: Writer,
+}
+
+/// Who writes a text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Writer {
+    /// An attempt at a task.
+    Attempt(AttemptId),
+    /// An agent that answers in a conversation.
+    Turn(TurnId, AgentId),
+}
+
+impl From<&Running> for Writing {
+    fn from(running: &Running) -> Self {
+        Self { topic: Subject::Task(running.task), by: Writer::Attempt(running.attempt) }
+    }
+}
+
+impl From<&RunningTurn> for Writing {
+    fn from(running: &RunningTurn) -> Self {
+        Self { topic: Subject::Conversation(running.conversation), by: Writer::Turn(running.turn, running.agent) }
+    }
+}
+
+impl Writing {
+    fn signal(&self, workspace: WorkspaceId, name: &str, text: &Text, words: &str, length: usize) -> Signal {
+        let (kind, mut data) = match self.by {
+            Writer::Attempt(attempt) => ("task:output", json!({"attempt": attempt, "length": length})),
+            Writer::Turn(turn, agent) => {
+                ("conversation:output", json!({"turn": turn, "agent": agent, "length": length}))
+            }
+        };
+        data[name] = json!(words);
+        Signal { audience: text.audience.clone(), ..Signal::new(workspace, self.topic, kind, data) }
+    }
+}
+
 /// One text.
+#[derive(Default)]
 struct Text {
-    attempt: AttemptId,
     kept: String,
     /// Characters of the whole, those that are no longer kept counted, too.
     length: usize,
@@ -25,13 +70,11 @@ struct Text {
     told: (usize, usize),
     /// Whether the relay knows that there is more to tell.
     due: bool,
+    /// Who may hear it; `None` means everyone who may see what it is about.
+    audience: Option<Vec<Principal>>,
 }
 
 impl Text {
-    fn new(attempt: AttemptId) -> Self {
-        Self { attempt, kept: String::new(), length: 0, told: (0, 0), due: false }
-    }
-
     fn push(&mut self, added: &str) {
         self.kept.push_str(added);
         self.length += added.chars().count();
@@ -54,54 +97,45 @@ impl Text {
 /// Every running text of this node.
 #[derive(Default)]
 pub(super) struct Texts {
-    texts: DashMap<WorkspaceId, HashMap<Subject, Text>>,
+    texts: DashMap<WorkspaceId, HashMap<Writing, Text>>,
 }
 
 impl Texts {
-    /// Adds to the text of an attempt; another attempt's text about the same begins anew. Returns whether the relay
-    /// has to hear of it.
-    pub fn add(&self, workspace: WorkspaceId, topic: Subject, attempt: AttemptId, added: &str) -> bool {
+    /// Adds to a text. Returns whether the relay has to hear of it.
+    pub fn add(&self, workspace: WorkspaceId, writing: Writing, added: &str, audience: Option<&[Principal]>) -> bool {
         let mut texts = self.texts.entry(workspace).or_default();
-        let text = texts.entry(topic).or_insert_with(|| Text::new(attempt));
-        if text.attempt != attempt {
-            *text = Text::new(attempt);
-        }
+        let text = texts.entry(writing).or_default();
+        text.audience = audience.map(<[_]>::to_vec);
         text.push(added);
         !std::mem::replace(&mut text.due, true)
     }
 
-    /// Ends the text of an attempt; returns what was not told yet.
-    pub fn end(&self, workspace: WorkspaceId, topic: Subject, attempt: AttemptId) -> Option<Signal> {
-        let mut text = {
-            let mut texts = self.texts.get_mut(&workspace)?;
-            texts.get(&topic).filter(|text| text.attempt == attempt)?;
-            texts.remove(&topic)?
-        };
+    /// Ends a text; returns what was not told yet.
+    pub fn end(&self, workspace: WorkspaceId, writing: Writing) -> Option<Signal> {
+        let mut text = self.texts.get_mut(&workspace)?.remove(&writing)?;
         self.texts.remove_if(&workspace, |_, texts| texts.is_empty());
         let (delta, length) = text.take()?;
-        Some(Signal::new(workspace, topic, SIGNAL, json!({"attempt": attempt, "delta": delta, "length": length})))
+        Some(writing.signal(workspace, "delta", &text, &delta, length))
     }
 
-    /// Returns what there is text about.
-    pub fn topics(&self, workspace: WorkspaceId) -> Vec<Subject> {
+    /// Returns the texts that there are.
+    pub fn all(&self, workspace: WorkspaceId) -> Vec<Writing> {
         self.texts.get(&workspace).map(|texts| texts.keys().copied().collect()).unwrap_or_default()
     }
 
     /// Returns what was added since the last time, for everyone who knows what came before.
-    pub fn added(&self, workspace: WorkspaceId, topic: Subject) -> Option<Arc<Signal>> {
+    pub fn added(&self, workspace: WorkspaceId, writing: Writing) -> Option<Arc<Signal>> {
         let mut texts = self.texts.get_mut(&workspace)?;
-        let text = texts.get_mut(&topic)?;
+        let text = texts.get_mut(&writing)?;
         let (delta, length) = text.take()?;
-        let data = json!({"attempt": text.attempt, "delta": delta, "length": length});
-        Some(Arc::new(Signal::new(workspace, topic, SIGNAL, data)))
+        Some(Arc::new(writing.signal(workspace, "delta", text, &delta, length)))
     }
 
     /// Returns the text so far, as far as it was told.
-    pub fn whole(&self, workspace: WorkspaceId, topic: Subject) -> Option<Arc<Signal>> {
+    pub fn whole(&self, workspace: WorkspaceId, writing: Writing) -> Option<Arc<Signal>> {
         let texts = self.texts.get(&workspace)?;
-        let text = texts.get(&topic)?;
+        let text = texts.get(&writing)?;
         let (bytes, length) = text.told;
-        let data = json!({"attempt": text.attempt, "text": text.kept.get(..bytes)?, "length": length});
-        Some(Arc::new(Signal::new(workspace, topic, SIGNAL, data)))
+        Some(Arc::new(writing.signal(workspace, "text", text, text.kept.get(..bytes)?, length)))
     }
 }

@@ -31,6 +31,7 @@ use super::{
     request::{CommandError, Envelope, Key, Meta, Receipt},
     run::RunMessage,
     supervisor::SupervisorMessage,
+    turn,
     writer::{Intake, WriterHandle},
 };
 
@@ -47,6 +48,7 @@ pub(super) struct Members {
     pub couriers: DashMap<WebhookId, Arc<Notify>>,
     /// The host of each document that is in use.
     pub documents: DashMap<DocumentId, (ActorId, DocumentHandle)>,
+    pub turns: DashMap<TurnId, (ConversationId, ActorRef<RunMessage>)>,
     /// When each instance was last asked whether it lives.
     pub asked: DashMap<InstanceId, DateTime<Utc>>,
     /// What the writer says of agents, the queue and what runs.
@@ -61,9 +63,16 @@ impl Members {
         }
     }
 
-    /// Tells runs what was decided about their task, and what is said about it.
+    /// Tells runs what was decided about their task and what is said about it, and turns about their conversation.
     pub fn tell_sessions(&self, event: &Arc<Committed>) {
         let recorded = &event.recorded;
+        if let Subject::Conversation(conversation) = recorded.subject
+            && turn::concerns(event)
+        {
+            for known in self.turns.iter().filter(|known| known.0 == conversation) {
+                let _ = known.1.cast(RunMessage::Decided(event.clone()));
+            }
+        }
         let task = match (recorded.subject, &recorded.event) {
             (
                 Subject::Task(task),

@@ -1,20 +1,27 @@
 //! `conversations`: people and agents talking, in one order.
 
+mod branches;
+mod messages;
+mod order;
+mod search;
+
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::{
     domain::{
-        conversation::{ConversationCommand, ConversationKind, Part},
-        ids::{ConversationId, MessageId, ProjectId, Subject, TaskId, WorkspaceId},
+        conversation::{ConversationCommand, ConversationKind, TurnPolicy},
+        ids::{ConversationId, ProjectId, Subject, TaskId, WorkspaceId},
         model::Command,
         permission::Permission as P,
         principal::Principal,
         text::Title,
     },
     persistence::{
-        queries::{self, Scope},
-        views::{ConversationView, MessageView},
+        queries::Scope,
+        talks,
+        views::{ConversationView, TurnView},
     },
 };
 
@@ -30,7 +37,7 @@ const SCOPE: (Scope, &str) = (Scope::Conversation, "conversation_id");
 const IN_WORKSPACE: (Scope, &str) = (Scope::Workspace, "workspace_id");
 
 pub(super) fn operations() -> Vec<Operation> {
-    vec![
+    let own = vec![
         Operation::mutation("conversations.create", Method::Post, "/workspaces/{workspace_id}/conversations", create)
             .needs(P::Converse, IN_WORKSPACE)
             .creates()
@@ -41,6 +48,12 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::query("conversations.get", "/conversations/{conversation_id}", get)
             .needs(P::Read, SCOPE)
             .doc("Shows a conversation."),
+        Operation::mutation("conversations.update", Method::Patch, "/conversations/{conversation_id}", update)
+            .needs(P::Converse, SCOPE)
+            .doc("Changes the title, or what becomes of messages to an agent that is busy."),
+        Operation::query("conversations.turns", "/conversations/{conversation_id}/turns", turns)
+            .needs(P::Read, SCOPE)
+            .doc("Lists what agents were asked in a conversation and what came of it, newest first."),
         Operation::mutation(
             "conversations.add_participant",
             Method::Post,
@@ -58,22 +71,8 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .needs(P::Converse, SCOPE)
         .doc("Takes a person or an agent out of a conversation."),
-        Operation::mutation("conversations.post", Method::Post, "/conversations/{conversation_id}/messages", post)
-            .needs(P::Converse, SCOPE)
-            .creates()
-            .doc("Says something."),
-        Operation::mutation(
-            "conversations.edit",
-            Method::Patch,
-            "/conversations/{conversation_id}/messages/{message_id}",
-            edit,
-        )
-        .needs(P::Converse, SCOPE)
-        .doc("Changes one's own message; the log keeps what it was."),
-        Operation::query("conversations.messages", "/conversations/{conversation_id}/messages", messages)
-            .needs(P::Read, SCOPE)
-            .doc("Reads messages after a number, oldest first."),
-    ]
+    ];
+    own.into_iter().chain(messages::operations()).chain(branches::operations()).chain(search::operations()).collect()
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -88,6 +87,9 @@ struct Create {
     /// Who is in it besides the caller.
     #[serde(default)]
     participants: Few<Principal, 500>,
+    /// What becomes of messages to an agent that is busy.
+    #[serde(default)]
+    turn_policy: TurnPolicy,
 }
 
 async fn create(call: Call, input: Create) -> Result<ConversationView, Problem> {
@@ -104,6 +106,7 @@ async fn create(call: Call, input: Create) -> Result<ConversationView, Problem> 
         project: input.project_id,
         task: input.task_id,
         participants: input.participants.0,
+        turn_policy: input.turn_policy,
     };
     let receipt =
         call.execute_in(input.workspace_id, Subject::Conversation(id), Command::Conversation(command)).await?;
@@ -111,13 +114,13 @@ async fn create(call: Call, input: Create) -> Result<ConversationView, Problem> 
 }
 
 async fn read(call: &Call, id: ConversationId) -> Result<ConversationView, Problem> {
-    queries::conversation(&call.tenant()?, id).await?.ok_or_else(|| Problem::not_found("conversation"))
+    talks::conversation(&call.tenant()?, id).await?.ok_or_else(|| Problem::not_found("conversation"))
 }
 
 async fn list(call: Call, input: ListIn) -> Result<Page<ConversationView>, Problem> {
     let rows = input.limit.rows()?;
     let (tenant, me, sight) = (call.tenant()?, call.principal()?, call.sight().await?);
-    let items = queries::conversations(&tenant, me, &sight, input.cursor, rows + 1).await?;
+    let items = talks::conversations(&tenant, me, &sight, input.cursor, rows + 1).await?;
     Ok(page(items, rows, |row| row.id.0))
 }
 
@@ -129,6 +132,36 @@ struct Named {
 
 async fn get(call: Call, input: Named) -> Result<ConversationView, Problem> {
     read(&call, input.conversation_id).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Update {
+    conversation_id: ConversationId,
+    title: Option<Title>,
+    /// `reject`, `enqueue`, `interrupt` or `roll_back`.
+    turn_policy: Option<TurnPolicy>,
+}
+
+async fn update(call: Call, input: Update) -> Result<ConversationView, Problem> {
+    let command = ConversationCommand::Update { title: input.title, turn_policy: input.turn_policy };
+    change(&call, input.conversation_id, command).await?;
+    read(&call, input.conversation_id).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Turns {
+    conversation_id: ConversationId,
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<Uuid>,
+}
+
+async fn turns(call: Call, input: Turns) -> Result<Page<TurnView>, Problem> {
+    let rows = input.limit.rows()?;
+    let items = talks::turns(&call.tenant()?, input.conversation_id, input.cursor, rows + 1).await?;
+    Ok(page(items, rows, |turn| turn.id.0))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -151,73 +184,4 @@ async fn add_participant(call: Call, input: Participant) -> Result<ConversationV
 async fn remove_participant(call: Call, input: Participant) -> Result<ConversationView, Problem> {
     change(&call, input.conversation_id, ConversationCommand::RemoveParticipant(input.participant)).await?;
     read(&call, input.conversation_id).await
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Post {
-    conversation_id: ConversationId,
-    #[schemars(length(min = 1, max = 32))]
-    parts: Vec<Part>,
-    /// The message that it answers.
-    parent_id: Option<MessageId>,
-}
-
-async fn post(call: Call, input: Post) -> Result<MessageView, Problem> {
-    let message: MessageId = call.clock().id();
-    if let Some(parent) = input.parent_id {
-        message_of(&call, input.conversation_id, parent).await?;
-    }
-    let command = ConversationCommand::Post { message, parts: input.parts, parent: input.parent_id };
-    let subject = Subject::Conversation(input.conversation_id);
-    let made = call.execute_making(subject, Command::Conversation(command), message.0).await?;
-    message_of(&call, input.conversation_id, made.into()).await
-}
-
-async fn message_of(call: &Call, conversation: ConversationId, id: MessageId) -> Result<MessageView, Problem> {
-    queries::message(&call.tenant()?, conversation, id.0).await?.ok_or_else(|| Problem::not_found("message"))
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Edit {
-    conversation_id: ConversationId,
-    message_id: MessageId,
-    #[schemars(length(min = 1, max = 32))]
-    parts: Vec<Part>,
-}
-
-async fn edit(call: Call, input: Edit) -> Result<MessageView, Problem> {
-    let author = message_of(&call, input.conversation_id, input.message_id).await?.author;
-    let command = ConversationCommand::Edit { message: input.message_id, author, parts: input.parts };
-    change(&call, input.conversation_id, command).await?;
-    message_of(&call, input.conversation_id, input.message_id).await
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Messages {
-    conversation_id: ConversationId,
-    /// Only messages after this number.
-    #[serde(default)]
-    after: u32,
-    #[serde(default)]
-    limit: Limit,
-}
-
-/// Messages, oldest first.
-#[derive(Serialize, JsonSchema)]
-struct MessagePage {
-    items: Vec<MessageView>,
-    /// The number to go on after; absent on the last page.
-    next_cursor: Option<u64>,
-}
-
-async fn messages(call: Call, input: Messages) -> Result<MessagePage, Problem> {
-    let rows = input.limit.rows()?;
-    let mut items = queries::messages(&call.tenant()?, input.conversation_id, i64::from(input.after), rows + 1).await?;
-    let more = items.len() as i64 > rows;
-    items.truncate(usize::try_from(rows).unwrap_or(usize::MAX));
-    let next_cursor = items.last().filter(|_| more).map(|message| message.seq);
-    Ok(MessagePage { items, next_cursor })
 }

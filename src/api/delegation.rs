@@ -104,16 +104,19 @@ async fn create(call: Call, input: Create) -> Result<DelegationView, Problem> {
             return Err(Problem::field("review.approvals", "at most 10 approvals"));
         }
         Some(review) => review,
-        None => {
-            let others = queries::other_reviewers(&call.tenant()?, call.principal()?).await?;
-            Review { approvals: 1, by: if others > 0 { Reviewers::Others } else { Reviewers::Anyone } }
-        }
+        None => usual_review(&call).await?,
     };
     let id: DelegationId = call.clock().id();
     let new = NewDelegation { id, agent: input.agent_id, instructions: input.instructions, review };
     let command = Command::Task(Box::new(TaskCommand::Delegate(new)));
     let made = call.execute_making(Subject::Task(input.task_id), command, id.0).await?;
     read(&call, made.into()).await
+}
+
+/// One other member approves, or the caller where there is no other.
+pub(super) async fn usual_review(call: &Call) -> Result<Review, Problem> {
+    let others = queries::other_reviewers(&call.tenant()?, call.principal()?).await?;
+    Ok(Review { approvals: 1, by: if others > 0 { Reviewers::Others } else { Reviewers::Anyone } })
 }
 
 async fn read(call: &Call, id: DelegationId) -> Result<DelegationView, Problem> {

@@ -19,6 +19,7 @@ use crate::{
         self,
         access::Access,
         queries::{self, Scope},
+        talks,
     },
 };
 
@@ -80,7 +81,7 @@ pub(super) async fn tell(
         return Ok(false);
     }
     let audience = match topic {
-        Subject::Conversation(id) => match queries::conversation(&context.tenant(workspace), id).await? {
+        Subject::Conversation(id) => match talks::conversation(&context.tenant(workspace), id).await? {
             Some(known) if known.kind == ConversationKind::Dm => Some(known.participants),
             Some(_) => None,
             None => return Ok(false),

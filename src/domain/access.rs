@@ -255,7 +255,10 @@ fn chain(subject: Subject, refs: &[Subject]) -> Option<Vec<Subject>> {
         Subject::Conversation(_) => project || !task,
         Subject::Session(_) => project && task,
     };
-    let above = refs.iter().copied().filter(|known| matches!(known, Subject::Project(_) | Subject::Task(_)));
+    let above = refs
+        .iter()
+        .copied()
+        .filter(|known| matches!(known, Subject::Project(_) | Subject::Task(_) | Subject::Conversation(_)));
     whole.then(|| std::iter::once(subject).chain(above).collect())
 }
 

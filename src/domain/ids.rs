@@ -52,6 +52,8 @@ ids! {
     DocumentId,
     /// Changes that somebody proposed for a document.
     SuggestionId,
+    /// One answer that an agent owes to a message.
+    TurnId,
     /// An AI agent as a member of a workspace.
     AgentId,
     /// One running agent server.

@@ -57,7 +57,7 @@ pub enum Model {
 }
 
 /// The version of the snapshots' shape; another one is ignored and the log is folded instead.
-pub const SNAPSHOT_SCHEMA: i32 = 6;
+pub const SNAPSHOT_SCHEMA: i32 = 8;
 
 impl Model {
     /// Makes the empty state, before any event. The workspace's subject has no model of its own.
@@ -85,7 +85,7 @@ impl Model {
                 Ok(state.decide(*id, cx, *command)?.into_iter().map(Event::Task).collect())
             }
             (Self::Conversation(id, state), Command::Conversation(command)) => {
-                Ok(state.decide(*id, cx.by, command)?.into_iter().map(Event::Conversation).collect())
+                Ok(state.decide(*id, cx, command)?.into_iter().map(Event::Conversation).collect())
             }
             (Self::Document(id, state), Command::Document(command)) => {
                 Ok(state.decide(*id, cx.by, command)?.into_iter().map(Event::Document).collect())

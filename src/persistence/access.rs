@@ -76,7 +76,8 @@ impl Scope {
             // A direct conversation is found by its participants only.
             Self::Conversation => {
                 "SELECT t.workspace_id, array_remove(ARRAY['conversation:' || t.id, 'task:' || t.task_id,
-                     'project:' || t.project_id, 'project:' || k.project_id], NULL) AS chain
+                     'project:' || t.project_id, 'project:' || k.project_id], NULL)
+                     || ARRAY(SELECT 'conversation:' || parent FROM unnest(t.branch_line) parent) AS chain
                  FROM conversations t LEFT JOIN tasks k ON k.id = t.task_id
                  WHERE t.id = $1 AND (t.type <> 'dm' OR EXISTS (
                      SELECT 1 FROM conversation_participants p
@@ -257,12 +258,12 @@ impl Sight {
         }
     }
 
-    /// The condition on rows whose chain is these columns; it takes four parameters from the `first` on.
+    /// The condition on rows whose chain is this array; it takes four parameters from the `first` on.
     pub(super) fn condition(first: usize, chain: &str) -> String {
         let [all, denied, role, granted] = [first, first + 1, first + 2, first + 3];
         format!(
-            "(${all} OR (NOT coalesce(ARRAY[{chain}] && ${denied}::uuid[], false)
-                 AND (${role} OR ARRAY[{chain}] && ${granted}::uuid[])))"
+            "(${all} OR (NOT coalesce({chain} && ${denied}::uuid[], false)
+                 AND (${role} OR {chain} && ${granted}::uuid[])))"
         )
     }
 

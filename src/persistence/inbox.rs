@@ -43,7 +43,7 @@ pub async fn inbox(
     if who.user().is_none() {
         return Ok(vec![]);
     }
-    let chain = "t.id, t.project_id";
+    let chain = "ARRAY[t.id, t.project_id]";
     let select = format!(
         "{ITEMS} SELECT n.*, t.identifier, t.title, t.priority, t.project_id, a.agent_id, a.delegator,
             (coalesce(n.owner, a.delegator) = $2 OR t.assignee IS NOT DISTINCT FROM $2) AS mine"

@@ -27,6 +27,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
         5 "0005_access",
         6 "0006_webhooks",
         9 "0009_tenant_wall",
+        10 "0010_conversations",
         11 "0011_webhooks_behind_the_wall",
         12 "0012_instance_standing",
         13 "0013_recovery",

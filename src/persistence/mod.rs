@@ -22,7 +22,7 @@ pub mod projections;
 pub mod queries;
 pub mod revocations;
 pub mod secrets;
-mod talks;
+pub mod talks;
 pub mod tenant;
 pub mod views;
 pub mod webhooks;

@@ -17,7 +17,6 @@ use crate::domain::{
 pub use super::{
     access::{Access, Scope, Sight, access, chain, rights},
     inbox::inbox,
-    talks::{about_task, conversation, conversations, message, messages},
 };
 use super::{tenant::Tenant, views::*};
 
@@ -187,8 +186,8 @@ impl Listed {
     /// What grants can be on, of a row: nothing where a list of it has no rows that some see and some do not.
     fn chain(self) -> Option<&'static str> {
         match self {
-            Self::Projects => Some("t.id"),
-            Self::Tasks => Some("t.id, t.project_id"),
+            Self::Projects => Some("ARRAY[t.id]"),
+            Self::Tasks => Some("ARRAY[t.id, t.project_id]"),
             Self::Teams | Self::Roles | Self::Grants | Self::Services | Self::Agents | Self::Delegations => None,
         }
     }
@@ -269,7 +268,7 @@ pub async fn tasks(
     let rest = format!(
         "WHERE t.project_id = $1 AND ($2::uuid IS NULL OR t.id > $2) AND ($3::text IS NULL OR t.status = $3)
          AND ($4::text IS NULL OR t.assignee = $4) AND {} ORDER BY t.id LIMIT $5",
-        Sight::condition(6, "t.id, t.project_id")
+        Sight::condition(6, "ARRAY[t.id, t.project_id]")
     );
     let (status, assignee) = (filter.status.as_deref(), filter.assignee.map(|who| who.to_string()));
     let (all, denied, role, granted) = sight.parameters();
@@ -284,7 +283,7 @@ pub async fn board(
     sight: &Sight,
     limit: i64,
 ) -> Result<Vec<TaskView>, sqlx::Error> {
-    let seen = Sight::condition(3, "t.id, t.project_id");
+    let seen = Sight::condition(3, "ARRAY[t.id, t.project_id]");
     let rest = format!("WHERE t.project_id = $1 AND {seen} ORDER BY t.rank, t.id LIMIT $2");
     let (all, denied, role, granted) = sight.parameters();
     of!(tenant, TaskView, fetch_all, TASK, rest, project.0, limit, all, denied, role, granted).map(bare)
@@ -304,7 +303,7 @@ pub async fn search_tasks(
              OR to_tsvector('simple', t.identifier || ' ' || t.title || ' ' || t.description)
                  @@ websearch_to_tsquery('simple', $2)) AND {}
          ORDER BY upper(t.identifier) = upper($2) DESC, t.id DESC LIMIT $3",
-        Sight::condition(4, "t.id, t.project_id")
+        Sight::condition(4, "ARRAY[t.id, t.project_id]")
     );
     let (all, denied, role, granted) = sight.parameters();
     let query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(tenant.workspace().0).bind(words).bind(limit);
@@ -369,11 +368,13 @@ pub async fn artifacts(
     of!(tenant, ArtifactView, fetch_all, "SELECT t.* FROM artifacts t", rest, delegation.0, limit).map(bare)
 }
 
-/// Returns the workspaces that have work open: delegations that have not ended, and agents that have to be told to stop.
+/// Returns the workspaces that have work open: delegations and turns that have not ended, and agents that have to be
+/// told to stop.
 pub async fn workspaces_with_open_work(pool: &PgPool) -> Result<Vec<WorkspaceId>, sqlx::Error> {
     let ids: Vec<Uuid> = sqlx::query_scalar(
         "SELECT workspace_id FROM agent_assignments WHERE ended_at IS NULL
-             UNION SELECT workspace_id FROM agent_sessions WHERE stopping",
+             UNION SELECT workspace_id FROM agent_sessions WHERE stopping
+             UNION SELECT workspace_id FROM conversation_turns WHERE ended_at IS NULL",
     )
     .fetch_all(pool)
     .await?;

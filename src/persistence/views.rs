@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{
     access::Effect,
     agent::{AgentStatus, Availability, RuntimeKind},
-    conversation::{ConversationKind, Part},
     ids::*,
     permission::Permissions,
     principal::Principal,
@@ -27,6 +26,9 @@ macro_rules! views {
 pub(super) use views;
 
 pub use super::work_views::*;
+
+mod talk;
+pub use talk::*;
 
 views! {
     /// A workspace.
@@ -226,46 +228,5 @@ views! {
         version: u64,
         /// Since when.
         created_at: DateTime<Utc>,
-    }
-    /// A conversation.
-    ConversationView {
-        /// Its id.
-        id: ConversationId,
-        /// The tenant.
-        workspace_id: WorkspaceId,
-        /// What for.
-        #[serde(rename = "type")]
-        kind: ConversationKind,
-        /// Its title.
-        title: Option<String>,
-        /// The project that it is about.
-        project_id: Option<ProjectId>,
-        /// The task that it is about.
-        task_id: Option<TaskId>,
-        /// Who is in it.
-        participants: Vec<Principal>,
-        /// The number of the newest message.
-        last_seq: u64,
-        /// Since when.
-        created_at: DateTime<Utc>,
-    }
-    /// A message.
-    MessageView {
-        /// Its id.
-        id: MessageId,
-        /// Where.
-        conversation_id: ConversationId,
-        /// Its number in the conversation: 1, 2, 3 …
-        seq: u64,
-        /// Who.
-        author: Principal,
-        /// What.
-        parts: Vec<Part>,
-        /// The message that it answers.
-        parent_id: Option<MessageId>,
-        /// When.
-        posted_at: DateTime<Utc>,
-        /// When it was changed.
-        edited_at: Option<DateTime<Utc>>,
     }
 }

@@ -10,6 +10,10 @@ use link::{
     persistence::{
         self, penguins,
         queries::{self, Direction, Listed, Sight, TaskFilter},
+        talks::{
+            self, messages,
+            search::{self, Search},
+        },
         tenant::{ROLE, Tenant},
     },
 };
@@ -112,6 +116,7 @@ async fn queries_that_are_asked_for_another_tenants_things_find_nothing() {
     let pool = tenants(&node).await;
     let workspace = |world: &World| WorkspaceId(world.id("workspace_id").parse().unwrap());
     let me = Principal::User(mine.person.id.parse().unwrap());
+    let them = Principal::User(theirs.person.id.parse().unwrap());
     // The check of the doors is not asked: this is what a query would find if it had been forgotten.
     let look = async |tenant: &Tenant| -> Vec<(&'static str, usize)> {
         let at = |field| -> uuid::Uuid { theirs.id(field).parse().unwrap() };
@@ -121,6 +126,9 @@ async fn queries_that_are_asked_for_another_tenants_things_find_nothing() {
         };
         let (all, filter) = (Sight::all(), TaskFilter::default());
         let (project, task, talk) = (at("project_id").into(), at("task_id").into(), at("conversation_id").into());
+        let message = at("message_id").into();
+        let (author, after, before, cursor) = (None, None, None, None);
+        let words = Search { words: "hello", conversation: Some(talk), author, after, before, cursor };
         vec![
             ("role", found(Listed::Roles, "role_id").await),
             ("grant", found(Listed::Grants, "grant_id").await),
@@ -133,9 +141,12 @@ async fn queries_that_are_asked_for_another_tenants_things_find_nothing() {
             ("last rank", queries::last_rank(tenant, project).await.unwrap().iter().count()),
             ("rank", queries::neighbour_rank(tenant, task, Direction::After).await.unwrap().iter().count()),
             ("delegations", queries::delegations(tenant, task, None, 50).await.unwrap().len()),
-            ("conversation", queries::conversation(tenant, talk).await.unwrap().iter().count()),
-            ("messages", queries::messages(tenant, talk, 0, 50).await.unwrap().len()),
-            ("message", queries::message(tenant, talk, at("message_id")).await.unwrap().iter().count()),
+            ("conversation", talks::conversation(tenant, talk).await.unwrap().iter().count()),
+            ("messages", messages::messages(tenant, talk, None, 0, 50).await.unwrap().len()),
+            ("message", messages::message(tenant, talk, message).await.unwrap().iter().count()),
+            ("shared message", messages::message_in_sight(tenant, talk, message).await.unwrap().iter().count()),
+            ("heard", messages::heard(tenant, talk, at("agent_id").into(), 9, 50).await.unwrap().len()),
+            ("found", search::search(node.pool(), tenant, them, &all, &words, 50).await.unwrap().len()),
             ("member", queries::member(tenant, at("user_id").into()).await.unwrap().iter().count()),
             ("story", tenant.about(Subject::Task(task), 0, 50).await.unwrap().len()),
         ]

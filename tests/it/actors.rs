@@ -63,7 +63,7 @@ impl Inside {
     fn post(&self, text: &str) -> Command {
         let message = self.node.node.api().services().context().clock.id();
         let parts = vec![Part::Text { text: Words::new(text).expect("it fits") }];
-        Command::Conversation(ConversationCommand::Post { message, parts, parent: None })
+        Command::Conversation(ConversationCommand::Post { message, parts, parent: None, mentions: Default::default() })
     }
 
     async fn said(&self) -> usize {

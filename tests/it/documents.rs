@@ -9,7 +9,7 @@ fn text(path: &str) -> String {
 
 /// Every event of the code, with the names of its fields, as the source declares them.
 fn events() -> Vec<(String, Vec<String>)> {
-    let source = ["document", "mod", "task", "webhook", "workspace"]
+    let source = ["conversation", "document", "mod", "task", "webhook", "workspace"]
         .map(|file| text(&format!("src/domain/event/{file}.rs")))
         .concat();
     let declared = source.split("#[serde(rename = \"").skip(1).filter_map(|rest| {

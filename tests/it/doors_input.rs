@@ -259,11 +259,19 @@ async fn ids_that_are_none_are_refused_and_ids_of_nothing_are_not_found() {
         let input = world.input(operation);
         for field in operation.path_fields() {
             for bad in ["1", "x", "-1", "null", "%", "\u{ff}", "0190f3c2-7b1e-7000-8000", "' OR 1=1", "a\0b", "..%2f"] {
+                // Any word may name a reaction.
+                if field == "emoji" {
+                    continue;
+                }
                 let shot = Shot::of(operation, &with(&input, field, json!(bad)), token);
                 none.push(shot.called(&format!("{field} {bad:?}")));
             }
             let shot = Shot::of(operation, &with(&input, field, json!("MARK")), token);
             for raw in ["%ff%fe", "%zz", "%00", "%C3%28"] {
+                // Half an escape is text, and so is a reaction.
+                if field == "emoji" && raw == "%zz" {
+                    continue;
+                }
                 let path = shot.path.replace("MARK", raw);
                 none.push(Shot { path, ..shot.clone() }.called(&format!("{field} {raw}")));
             }
@@ -322,7 +330,7 @@ async fn a_query_with_a_wrong_number_a_field_twice_or_a_broken_escape_is_refused
             add("limit=1&limit=1");
             add(&format!("limit={}", escaped_deep()));
         }
-        if shape.fields.contains_key("after") {
+        if shape.fields.contains_key("after") && operation.name != "conversations.search" {
             for bad in ["-1", "1.5", "x", "18446744073709551616", "1e3", "null", ""] {
                 add(&format!("after={bad}"));
             }

@@ -30,7 +30,9 @@ fn acting(world: &World, operation: &Operation) -> Map<String, Value> {
 
 /// Whether an operation ends something that others need.
 fn spends(operation: &Operation) -> bool {
-    ["archive", "retire", "drain", "cancel", "remove_member", "delete"].iter().any(|end| operation.name.ends_with(end))
+    ["archive", "retire", "drain", "cancel", "remove_member", "delete", "merge"]
+        .iter()
+        .any(|end| operation.name.ends_with(end))
 }
 
 /// The same request in its meaning, with one other value.

@@ -164,6 +164,16 @@ export interface BoardView {
   project_id: ProjectId;
 }
 
+/** Where a branch begins. */
+export interface BranchPoint {
+  /** The last message that both have. */
+  message_id: MessageId;
+  /** Of which conversation. */
+  parent_id: ConversationId;
+  /** Its number. */
+  seq: number;
+}
+
 /** An agent that could take the work. */
 export interface Candidate {
   /** Who. */
@@ -197,6 +207,16 @@ export interface ColumnView {
   tasks: TaskView[];
 }
 
+/** Two decisions about the same thing, both of which stand until somebody decides again. */
+export interface Conflict {
+  /** How it was decided before. */
+  here: string[];
+  /** About what. */
+  key: string;
+  /** How the branch decided. */
+  there: string;
+}
+
 /** A conversation. */
 export type ConversationId = string;
 
@@ -205,24 +225,40 @@ export type ConversationKind = "channel" | "dm" | "task" | "agent_session" | "re
 
 /** A conversation. */
 export interface ConversationView {
+  /** Where it begins, if it is a branch. */
+  branch: BranchPoint | null;
   /** Since when. */
   created_at: string;
   /** Its id. */
   id: ConversationId;
   /** The number of the newest message. */
   last_seq: number;
+  /** The conversation that the branch was merged into; it takes no more messages. */
+  merged_into: ConversationId | null;
   /** Who is in it. */
   participants: Principal[];
   /** The project that it is about. */
   project_id: ProjectId | null;
+  /** How far its participants have read. */
+  reads: ReadView[];
   /** The task that it is about. */
   task_id: TaskId | null;
   /** Its title. */
   title: string | null;
+  /** What becomes of messages to an agent that is busy. */
+  turn_policy: TurnPolicy;
   /** What for. */
   type: ConversationKind;
   /** The tenant. */
   workspace_id: WorkspaceId;
+}
+
+/** Something that was decided: about what, and how. */
+export interface Decided {
+  /** About what. */
+  key: string;
+  /** How. */
+  value: string;
 }
 
 /** Why an agent and an instance were chosen, so that it can be done again. */
@@ -481,6 +517,14 @@ export interface Filtered {
 /** What an instance says became of an attempt. */
 export type Found = "running" | "finished" | "failed" | "missing" | "not_started" | "unreachable" | "over";
 
+/** A message that was found. */
+export interface FoundView {
+  /** The words around what was looked for. */
+  highlights: Highlight[];
+  /** Which. */
+  message: MessageView;
+}
+
 /** How one task depends on another. */
 export type Gate = "blocks" | "review_ready_ok" | "relates" | "duplicates";
 
@@ -532,6 +576,14 @@ export interface Held {
   until: string | null;
   /** In one word. */
   why: Hold;
+}
+
+/** A piece of a message around what was looked for. */
+export interface Highlight {
+  /** Whether they were looked for. */
+  hit: boolean;
+  /** The words. */
+  text: string;
 }
 
 /** What a queued delegation waits for. */
@@ -724,26 +776,59 @@ export interface MemberView {
   user_id: UserId;
 }
 
+/** What a branch came to, and where that is from. */
+export interface MergeView {
+  /** What was made. */
+  artifacts: ArtifactId[];
+  /** Which branch. */
+  branch_id: ConversationId;
+  /** Decisions that differ from what was decided before; both stand. */
+  conflicts: Conflict[];
+  /** What was decided. */
+  decisions: Decided[];
+  /** The number of its first own message. */
+  from_seq: number;
+  /** The number of its last one. */
+  to_seq: number;
+}
+
 /** A message of a conversation. */
 export type MessageId = string;
+
+/** What a message is. */
+export type MessageKind = "said" | "partial" | "note" | "merge";
 
 /** A message. */
 export interface MessageView {
   /** Who. */
   author: Principal;
-  /** Where. */
+  /** Where it was said: another conversation than the one that is read, for what a branch shares. */
   conversation_id: ConversationId;
+  /** When it was deleted. */
+  deleted_at: string | null;
   /** When it was changed. */
   edited_at: string | null;
   /** Its id. */
   id: MessageId;
+  /** Somebody's words, an interrupted agent's, Link's own, or a merge. */
+  kind: MessageKind;
+  /** Whom it mentions. */
+  mentions: Principal[];
+  /** What a branch came to. */
+  merge: MergeView | null;
   /** The message that it answers. */
   parent_id: MessageId | null;
-  /** What. */
+  /** What; nothing, once it was deleted. */
   parts: Part[];
   /** When. */
   posted_at: string;
-  /** Its number in the conversation: 1, 2, 3 … */
+  /** Its offset in the workspace's log. */
+  posted_offset: number;
+  /** How people and agents reacted. */
+  reactions: ReactionView[];
+  /** How many messages answer it. */
+  replies: number;
+  /** Its number: 1, 2, 3 …; a branch goes on after the messages that it shares. */
   seq: number;
 }
 
@@ -814,6 +899,16 @@ export type Part = {
   /** The data. */
   data: unknown;
   type: "data";
+} | {
+  /** Who. */
+  principal: Principal;
+  type: "mention";
+} | {
+  /** About what. */
+  key: string;
+  type: "decision";
+  /** How. */
+  value: string;
 };
 
 /** A Penguin server. Its credentials are shown to nobody. */
@@ -955,6 +1050,22 @@ export interface ProposedView {
   resolved_by: Principal | null;
   /** What became of it. */
   status: ChangeStatus;
+}
+
+/** One emoji below a message. */
+export interface ReactionView {
+  /** Which. */
+  emoji: string;
+  /** Whose. */
+  who: Principal[];
+}
+
+/** How far somebody has read. */
+export interface ReadView {
+  /** The number of the last message that they read. */
+  seq: number;
+  /** Who. */
+  who: Principal;
 }
 
 /** Why somebody may do something somewhere, or not. */
@@ -1212,6 +1323,44 @@ export interface Told {
   topic: Subject;
 }
 
+/** One answer that an agent owes to a message. */
+export type TurnId = string;
+
+/** What becomes of a message to an agent that answers another one. */
+export type TurnPolicy = "reject" | "enqueue" | "interrupt" | "roll_back";
+
+/** An answer that an agent owes, or gave. */
+export interface TurnView {
+  /** Whose. */
+  agent_id: AgentId;
+  /** The answer, as far as there is one. */
+  answer_id: MessageId | null;
+  /** Who asked. */
+  asker: Principal;
+  /** Cost in US dollars. */
+  cost_usd: number;
+  /** Until when. */
+  ended_at: string | null;
+  /** How it failed. */
+  failure_class: FailureClass | null;
+  /** Its id. */
+  id: TurnId;
+  /** Tokens read by the model. */
+  input_tokens: number;
+  /** To which message. */
+  message_id: MessageId;
+  /** Tokens written by the model. */
+  output_tokens: number;
+  /** Since when it waits. */
+  queued_at: string;
+  /** In words. */
+  reason: string | null;
+  /** Since when it is answered. */
+  started_at: string | null;
+  /** queued, running, stopping; answered, failed, interrupted, rolled_back or dropped. */
+  status: string;
+}
+
 /** A person. */
 export type UserId = string;
 
@@ -1225,6 +1374,19 @@ export interface UserView {
 
 /** A reviewer's word. */
 export type Verdict = "approve" | "request_changes" | "reject";
+
+/** What a message said from some time on. */
+export interface VersionView {
+  /** Since when. */
+  at: string;
+  /** What. */
+  parts: Part[];
+}
+
+/** What a message said, over time. */
+export interface Versions {
+  items: VersionView[];
+}
 
 /** An endpoint outside that hears of events. */
 export type WebhookId = string;
@@ -1936,6 +2098,8 @@ export interface ConversationsCreateInput {
   project_id?: ProjectId | null;
   task_id?: TaskId | null;
   title?: string | null;
+  /** What becomes of messages to an agent that is busy. */
+  turn_policy?: TurnPolicy;
   type: ConversationKind;
   workspace_id: WorkspaceId;
 }
@@ -1949,6 +2113,22 @@ export interface ConversationsListInput {
 
 export interface ConversationsGetInput {
   conversation_id: ConversationId;
+}
+
+export interface ConversationsUpdateInput {
+  conversation_id: ConversationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  title?: string | null;
+  /** `reject`, `enqueue`, `interrupt` or `roll_back`. */
+  turn_policy?: TurnPolicy | null;
+}
+
+export interface ConversationsTurnsInput {
+  conversation_id: ConversationId;
+  cursor?: string | null;
+  /** The most rows of one page; 50 when absent. */
+  limit?: number | null;
 }
 
 export interface ConversationsAddParticipantInput {
@@ -1990,6 +2170,87 @@ export interface ConversationsMessagesInput {
   conversation_id: ConversationId;
   /** The most rows of one page; 50 when absent. */
   limit?: number | null;
+  /** Only messages that answer this one. */
+  parent_id?: MessageId | null;
+}
+
+export interface ConversationsHistoryInput {
+  conversation_id: ConversationId;
+  message_id: MessageId;
+}
+
+export interface ConversationsReactInput {
+  conversation_id: ConversationId;
+  /** An emoji, or a short name of one. */
+  emoji: string;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  message_id: MessageId;
+}
+
+export interface ConversationsUnreactInput {
+  conversation_id: ConversationId;
+  /** An emoji, or a short name of one. */
+  emoji: string;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  message_id: MessageId;
+}
+
+export interface ConversationsMarkReadInput {
+  conversation_id: ConversationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** The number of the last message that was read. */
+  seq: number;
+}
+
+export interface ConversationsDeleteInput {
+  conversation_id: ConversationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  message_id: MessageId;
+}
+
+export interface ConversationsBranchInput {
+  /** The last message that both have. */
+  at_message_id: MessageId;
+  conversation_id: ConversationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  title?: string | null;
+}
+
+export interface ConversationsMergeInput {
+  /** What was made: artifacts of attempts. */
+  artifacts?: ArtifactId[];
+  /** The branch. */
+  conversation_id: ConversationId;
+  /** What was decided, besides what messages of the branch decided. */
+  decisions?: Decided[];
+  /** Where to. */
+  into_id: ConversationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** What it came to. */
+  summary?: string | null;
+}
+
+export interface ConversationsSearchInput {
+  /** Only messages after this time. */
+  after?: string | null;
+  /** Only theirs. */
+  author?: Principal | null;
+  /** Only messages before this time. */
+  before?: string | null;
+  /** Only in this conversation, with what a branch shares. */
+  conversation_id?: ConversationId | null;
+  cursor?: string | null;
+  /** The most rows of one page; 50 when absent. */
+  limit?: number | null;
+  /** Words, "phrases", -without. */
+  q: string;
+  workspace_id: WorkspaceId;
 }
 
 export interface DocumentsCreateInput {
@@ -2254,16 +2515,36 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     list: Query<ConversationsListInput, Page<ConversationView>>;
     /** Shows a conversation. */
     get: Query<ConversationsGetInput, ConversationView>;
+    /** Changes the title, or what becomes of messages to an agent that is busy. */
+    update: Mutation<ConversationsUpdateInput, ConversationView>;
+    /** Lists what agents were asked in a conversation and what came of it, newest first. */
+    turns: Query<ConversationsTurnsInput, Page<TurnView>>;
     /** Lets a person or an agent into a conversation. */
     add_participant: Mutation<ConversationsAddParticipantInput, ConversationView>;
     /** Takes a person or an agent out of a conversation. */
     remove_participant: Mutation<ConversationsRemoveParticipantInput, ConversationView>;
-    /** Says something. */
+    /** Says something. `@name` and `mention` parts mention people, agents and teams; `/penguin TITLE` makes a task. */
     post: Mutation<ConversationsPostInput, MessageView>;
-    /** Changes one's own message; the log keeps what it was. */
+    /** Changes one's own message; `conversations.history` shows what it was. */
     edit: Mutation<ConversationsEditInput, MessageView>;
-    /** Reads messages after a number, oldest first. */
+    /** Reads messages after a number, oldest first; with `parent_id` the answers to one of them. */
     messages: Query<ConversationsMessagesInput, Page<MessageView>>;
+    /** Shows what a message said before it was changed, oldest first; nothing once it was deleted. */
+    history: Query<ConversationsHistoryInput, Versions>;
+    /** Reacts to a message with an emoji; the same one twice is one. */
+    react: Mutation<ConversationsReactInput, MessageView>;
+    /** Takes one's own reaction back. */
+    unreact: Mutation<ConversationsUnreactInput, MessageView>;
+    /** Says up to which message one has read, or that it was all; it never goes back. */
+    mark_read: Mutation<ConversationsMarkReadInput, ConversationView>;
+    /** Deletes a message: its author or an admin may. Its words are gone for readers; the log keeps them. */
+    delete: Mutation<ConversationsDeleteInput, MessageView>;
+    /** Begins a conversation that shares another one's messages up to one of them, and goes on by itself. */
+    branch: Mutation<ConversationsBranchInput, ConversationView>;
+    /** Writes into another conversation what a branch came to, and closes the branch. Once: again is the same. */
+    merge: Mutation<ConversationsMergeInput, MessageView>;
+    /** Finds messages by words among all that the caller may see, the best first. */
+    search: Query<ConversationsSearchInput, Page<FoundView>>;
   };
   delegation: {
     /** Hands a task to an agent, or to whichever has a free slot first. */

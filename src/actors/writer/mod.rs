@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     domain::{
-        event::{Event, TaskEvent},
+        event::{ConversationEvent, Event, TaskEvent},
         ids::{Subject, WorkspaceId},
         model::SNAPSHOT_SCHEMA,
         workspace::{Schedule, Workspace},
@@ -353,8 +353,12 @@ fn moves_work(event: &Event) -> bool {
                 | TaskEvent::Updated { .. }
                 | TaskEvent::Moved { .. }
         ),
-        Event::Workspace(_) | Event::Project(_) | Event::Conversation(_) | Event::Document(_) | Event::Session(_) => {
-            false
-        }
+        Event::Conversation(event) => matches!(
+            event,
+            ConversationEvent::TurnQueued { .. }
+                | ConversationEvent::TurnStarted { .. }
+                | ConversationEvent::TurnEnded { .. }
+        ),
+        Event::Workspace(_) | Event::Project(_) | Event::Document(_) | Event::Session(_) => false,
     }
 }

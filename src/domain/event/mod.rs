@@ -3,6 +3,7 @@
 //!
 //! On the wire and in the log an event is `{type: "noun:verb", data: {…}}`.
 
+mod conversation;
 mod document;
 mod task;
 mod webhook;
@@ -16,7 +17,6 @@ use serde_json::Value;
 
 use super::{
     agent::{AgentStatus, RuntimeKind},
-    conversation::{ConversationKind, Part},
     ids::*,
     principal::Principal,
     text::{Label, Prose, Title},
@@ -58,6 +58,7 @@ impl Recorded {
     }
 }
 
+pub use conversation::ConversationEvent;
 pub use task::TaskEvent;
 pub use webhook::WebhookEvent;
 pub use workspace::WorkspaceEvent;
@@ -162,60 +163,6 @@ pub enum ProjectEvent {
 
 /// A path or a title of an artifact; part of a key, so short enough for an index.
 pub type ArtifactName = super::text::Text<1, 512>;
-
-/// What happens to a conversation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", content = "data")]
-pub enum ConversationEvent {
-    /// The conversation was made.
-    #[serde(rename = "conversation:created")]
-    Created {
-        /// What for.
-        kind: ConversationKind,
-        /// Its title.
-        title: Option<Title>,
-        /// The project that it is about.
-        project: Option<ProjectId>,
-        /// The task that it is about.
-        task: Option<TaskId>,
-        /// Who is in it from the start.
-        participants: BTreeSet<Principal>,
-    },
-    /// Someone joined.
-    #[serde(rename = "conversation:participant_added")]
-    ParticipantAdded {
-        /// Who.
-        participant: Principal,
-    },
-    /// Someone left.
-    #[serde(rename = "conversation:participant_removed")]
-    ParticipantRemoved {
-        /// Who.
-        participant: Principal,
-    },
-    /// Someone said something.
-    #[serde(rename = "conversation:message")]
-    Message {
-        /// Which message.
-        message: MessageId,
-        /// Its number in the conversation: 1, 2, 3 …
-        seq: u64,
-        /// Who.
-        author: Principal,
-        /// What.
-        parts: Vec<Part>,
-        /// The message that it answers.
-        parent: Option<MessageId>,
-    },
-    /// An author changed a message; the log keeps what it was.
-    #[serde(rename = "conversation:message_edited")]
-    MessageEdited {
-        /// Which message.
-        message: MessageId,
-        /// What it says now.
-        parts: Vec<Part>,
-    },
-}
 
 /// What happens to an agent and its instances.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

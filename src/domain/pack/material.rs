@@ -342,6 +342,9 @@ fn dialog(talks: &[&[Recorded]]) -> Vec<Said> {
                         *text = text_of(parts);
                     }
                 }
+                Event::Conversation(ConversationEvent::MessageDeleted { message, .. }) => {
+                    words.remove(message);
+                }
                 _ => {}
             }
         }
@@ -362,6 +365,8 @@ fn text_of(parts: &[Part]) -> String {
         Part::Text { text } => text.to_string(),
         Part::File { name, url } => format!("[{name}]({url})"),
         Part::Data { data } => data.to_string(),
+        Part::Decision { decision } => format!("[decided: {} = {}]", decision.key, decision.value),
+        Part::Mention { principal } => format!("@{}", called(*principal)),
     });
     texts.collect::<Vec<_>>().join("\n")
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::domain::{
     access::Effect,
     agent::{AgentStatus, Availability, RuntimeKind},
-    conversation::{ConversationKind, Part},
+    conversation::{ConversationKind, MessageKind, Part},
     document::{Blob, Change},
     event::{
         AgentEvent, ArtifactName, ConversationEvent, DocumentEvent, Event, ProjectEvent, SessionEvent, TaskEvent,
@@ -25,16 +25,16 @@ use crate::domain::{
     workspace::{Gate, MemberRole, Role},
 };
 
-fn id<T: From<Uuid>>(n: u128) -> T {
+pub(super) fn id<T: From<Uuid>>(n: u128) -> T {
     Uuid::from_u128(n).into()
 }
-fn title(text: &str) -> Title {
+pub(super) fn title(text: &str) -> Title {
     Title::fitted(text)
 }
-fn prose(text: &str) -> Prose {
+pub(super) fn prose(text: &str) -> Prose {
     Prose::fitted(text)
 }
-fn person() -> Principal {
+pub(super) fn person() -> Principal {
     Principal::User(id(1))
 }
 
@@ -57,6 +57,7 @@ pub(crate) fn examples() -> Vec<Event> {
     all.push(Event::Task(TaskEvent::InterruptRenewed { interrupt: id(40), key: "q2".into() }));
     all.push(Event::Session(SessionEvent::Packed { hash: "ab12".into(), tokens: 900, left_out }));
     all.extend(document().into_iter().map(Event::Document));
+    all.extend(super::examples_talk::talk().into_iter().map(Event::Conversation));
     all
 }
 
@@ -304,7 +305,15 @@ fn conversation() -> Vec<ConversationEvent> {
         },
         E::ParticipantAdded { participant: Principal::Agent(id(5)) },
         E::ParticipantRemoved { participant: Principal::Agent(id(5)) },
-        E::Message { message: id(60), seq: 1, author: person(), parts: parts.clone(), parent: None },
+        E::Message {
+            message: id(60),
+            seq: 1,
+            author: person(),
+            parts: parts.clone(),
+            parent: None,
+            mentions: vec![],
+            kind: MessageKind::Said,
+        },
         E::MessageEdited { message: id(60), parts },
     ]
 }

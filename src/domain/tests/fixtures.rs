@@ -52,7 +52,12 @@ kinds! {
     Conversation ConversationEvent {
         Created = "conversation:created", ParticipantAdded = "conversation:participant_added",
         ParticipantRemoved = "conversation:participant_removed", Message = "conversation:message",
-        MessageEdited = "conversation:message_edited",
+        MessageEdited = "conversation:message_edited", Branched = "conversation:branched",
+        MessageDeleted = "conversation:message_deleted", Reacted = "conversation:reacted",
+        Unreacted = "conversation:unreacted", Read = "conversation:read", Merged = "conversation:merged",
+        Sealed = "conversation:sealed", Updated = "conversation:updated", TurnQueued = "conversation:turn_queued",
+        TurnStarted = "conversation:turn_started", TurnStopping = "conversation:turn_stopping",
+        TurnEnded = "conversation:turn_ended",
     }
     Document DocumentEvent {
         Created = "document:created", Renamed = "document:renamed", Archived = "document:archived",

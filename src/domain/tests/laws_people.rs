@@ -1,13 +1,12 @@
 //! Names, numbers and roles: what must hold over a whole workspace.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
 use crate::domain::{
     access::Effect,
-    conversation::ConversationKind,
-    event::{ConversationEvent, Event, ProjectEvent, TaskEvent, WorkspaceEvent},
+    event::{Event, ProjectEvent, TaskEvent, WorkspaceEvent},
     ids::Subject,
     permission::{Permission, Permissions},
     principal::{Principal, Service},
@@ -127,40 +126,6 @@ proptest! {
                 _ => continue,
             };
             prop_assert!(own.includes(reached), "{own:?} reached {reached:?}");
-        }
-    }
-
-    #[test]
-    fn messages_are_numbered_without_gaps_and_strangers_change_nothing_between_others(plan in plans(120)) {
-        let world = play(&plan, |_| {});
-        let (mut last, mut own) = (BTreeMap::new(), BTreeMap::<Subject, BTreeSet<Principal>>::new());
-        for entry in &world.log {
-            let Event::Conversation(event) = &entry.fact.event else { continue };
-            let subject = entry.fact.subject;
-            if let Some(people) = own.get(&subject) {
-                prop_assert!(people.contains(&entry.by), "a stranger did {event:?}");
-            }
-            match event {
-                ConversationEvent::Created { kind: ConversationKind::Dm, participants, .. } => {
-                    prop_assert!(participants.contains(&entry.by));
-                    own.insert(subject, participants.clone());
-                }
-                ConversationEvent::ParticipantAdded { participant } => {
-                    if let Some(people) = own.get_mut(&subject) {
-                        people.insert(*participant);
-                    }
-                }
-                ConversationEvent::ParticipantRemoved { participant } => {
-                    if let Some(people) = own.get_mut(&subject) {
-                        people.remove(participant);
-                    }
-                }
-                ConversationEvent::Message { seq, author, .. } => {
-                    let before = last.insert(subject, *seq).unwrap_or(0);
-                    prop_assert_eq!((*seq, *author), (before + 1, entry.by));
-                }
-                _ => {}
-            }
         }
     }
 }

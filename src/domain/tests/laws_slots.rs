@@ -7,10 +7,13 @@ use proptest::prelude::*;
 
 use crate::domain::{
     agent::{AgentStatus, Availability},
-    event::{AgentEvent, Event, TaskEvent},
-    ids::Subject,
+    conversation::ConversationCommand,
+    event::{AgentEvent, ConversationEvent, Event, TaskEvent},
+    ids::{AgentId, InstanceId, Subject},
+    model::Command,
     routing::Bulkheads,
     task::TaskCommand,
+    workspace::{NextTurn, RunningTurn},
 };
 
 use super::{
@@ -21,6 +24,12 @@ use super::{
     world::World,
 };
 
+/// Returns where an agent has turns.
+fn talks(ledger: &Ledger, agent: AgentId) -> impl Iterator<Item = InstanceId> {
+    let own = ledger.turns.values().filter(move |turn| turn.running && turn.agent == agent);
+    own.filter_map(|turn| turn.instance)
+}
+
 proptest! {
     #![proptest_config(tries(100))]
 
@@ -30,10 +39,15 @@ proptest! {
         let mut ledger = Ledger::default();
         for entry in &world.log {
             ledger.fold(entry);
-            let Event::Task(TaskEvent::AttemptStarted { agent, instance, .. }) = &entry.fact.event else { continue };
+            let (agent, instance) = match &entry.fact.event {
+                Event::Task(TaskEvent::AttemptStarted { agent, instance, .. }) => (agent, instance),
+                Event::Conversation(ConversationEvent::TurnStarted { agent, instance, .. }) => (agent, instance),
+                _ => continue,
+            };
             let (live, staff) = (ledger.live(), &ledger.agents[agent]);
-            let all = live.iter().filter(|attempt| attempt.agent == *agent).count();
-            let here = live.iter().filter(|attempt| attempt.instance == *instance).count();
+            let all = live.iter().filter(|attempt| attempt.agent == *agent).count() + talks(&ledger, *agent).count();
+            let here = live.iter().filter(|attempt| attempt.instance == *instance).count()
+                + talks(&ledger, *agent).filter(|known| known == instance).count();
             prop_assert!(all <= staff.bound as usize && here <= staff.slots[instance] as usize);
             prop_assert_eq!(staff.availability, Availability::Active);
         }
@@ -43,7 +57,16 @@ proptest! {
     fn whatever_the_agenda_offers_is_accepted_all_of_it(plan in plans(60)) {
         let mut world = play(&plan, |_| {});
         world.pass(60_000);
-        for offer in world.workspace.schedule().agenda(world.now, 7, Bulkheads::default()).dispatch {
+        let agenda = world.workspace.schedule().agenda(world.now, 7, Bulkheads::default());
+        for NextTurn { turn, route } in agenda.turns {
+            let RunningTurn { turn, conversation, agent, instance } = turn;
+            let command = ConversationCommand::StartTurn { turn, agent, instance, route };
+            let (subject, command) = (Subject::Conversation(conversation), Command::Conversation(command));
+            let by = crate::domain::principal::Principal::Service(crate::domain::principal::Service::Conductor);
+            let done = world.run(super::world::Ask { subject, by, command });
+            prop_assert!(done.is_ok(), "{:?}", done.map(|_| ()));
+        }
+        for offer in agenda.dispatch {
             let command = TaskCommand::Dispatch {
                 delegation: offer.delegation,
                 attempt: world.fresh().into(),
@@ -72,7 +95,8 @@ proptest! {
     fn an_agents_status_is_what_it_does(plan in plans(120)) {
         play(&plan, |world| {
             for (id, staff) in &world.ledger.agents {
-                let works = world.ledger.live().iter().any(|attempt| attempt.agent == *id);
+                let works = world.ledger.live().iter().any(|attempt| attempt.agent == *id)
+                    || talks(&world.ledger, *id).next().is_some();
                 assert_eq!(staff.status, expected(staff, works), "{staff:?}");
             }
         });

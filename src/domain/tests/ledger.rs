@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
     agent::{AgentStatus, Availability, RuntimeKind, WorseAt},
-    event::{
-        AgentEvent, ConversationEvent, DocumentEvent, Event, ProjectEvent, TaskEvent, WebhookEvent, WorkspaceEvent,
-    },
+    conversation::ConversationKind,
+    event::{AgentEvent, DocumentEvent, Event, ProjectEvent, TaskEvent, WebhookEvent, WorkspaceEvent},
     ids::*,
     permission::Permissions,
     principal::Principal,
@@ -16,7 +15,7 @@ use crate::domain::{
     workspace::{Gate, MemberRole, Role},
 };
 
-use super::world::Entry;
+use super::{ledger_talk::Asked, world::Entry};
 
 /// Where a delegation is, with the steps that are over within one commit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -116,7 +115,12 @@ pub(crate) struct Ledger {
     pub questions: BTreeMap<InterruptId, Question>,
     pub agents: BTreeMap<AgentId, Staff>,
     pub conversations: Vec<ConversationId>,
-    pub messages: Vec<(ConversationId, MessageId, Principal)>,
+    /// Where, which, by whom, and its number.
+    pub messages: Vec<(ConversationId, MessageId, Principal, u64)>,
+    /// Branches with what they are branches of.
+    pub branches: BTreeMap<ConversationId, ConversationId>,
+    pub kinds: BTreeMap<ConversationId, ConversationKind>,
+    pub turns: BTreeMap<TurnId, Asked>,
     pub webhooks: Vec<WebhookId>,
     pub documents: BTreeMap<DocumentId, u64>,
     pub suggestions: Vec<(DocumentId, SuggestionId)>,
@@ -145,11 +149,7 @@ impl Ledger {
                 DocumentEvent::Suggested { suggestion, .. } => self.suggestions.push((*id, *suggestion)),
                 _ => {}
             },
-            (Subject::Conversation(id), Event::Conversation(event)) => match event {
-                ConversationEvent::Created { .. } => self.conversations.push(*id),
-                ConversationEvent::Message { message, author, .. } => self.messages.push((*id, *message, *author)),
-                _ => {}
-            },
+            (Subject::Conversation(id), Event::Conversation(event)) => self.fold_talk(*id, event),
             _ => {}
         }
     }

@@ -7,6 +7,7 @@ mod coverage;
 mod decisions;
 
 pub(crate) mod examples;
+mod examples_talk;
 mod fixtures;
 mod laws_attempts;
 mod laws_delegations;
@@ -16,7 +17,9 @@ mod laws_people;
 mod laws_replay;
 mod laws_routing;
 mod laws_slots;
+mod laws_talk;
 mod ledger;
+mod ledger_talk;
 mod peers;
 pub(crate) mod plan;
 mod plan_people;

@@ -49,13 +49,14 @@ pub(crate) enum Kind {
     Member,
     Access,
     Talk,
+    Turn,
     Follow,
     Webhook,
     Document,
 }
 
 /// How often each kind comes; what leads deep comes often.
-const WEIGHTS: [(u32, Kind); 28] = [
+const WEIGHTS: [(u32, Kind); 29] = [
     (4, Kind::CreateTask),
     (1, Kind::CreateProject),
     (1, Kind::ChangeProject),
@@ -80,7 +81,8 @@ const WEIGHTS: [(u32, Kind); 28] = [
     (2, Kind::Probe),
     (3, Kind::Member),
     (10, Kind::Access),
-    (4, Kind::Talk),
+    (14, Kind::Talk),
+    (8, Kind::Turn),
     (1, Kind::Follow),
     (2, Kind::Webhook),
     (2, Kind::Document),
@@ -251,6 +253,7 @@ pub(super) fn ask(world: &World, kind: Kind, pick: &[usize; 3]) -> Option<Ask> {
         Kind::Member => super::plan_people::member(world, pick),
         Kind::Access => super::plan_people::access(world, pick),
         Kind::Talk => super::plan_talk::talk(world, pick),
+        Kind::Turn => super::plan_talk::turn(world, pick),
         Kind::Follow => super::plan_talk::follow(world, pick),
         Kind::Webhook => super::plan_talk::webhook(world, pick),
         Kind::Document => super::plan_talk::document(world, pick),

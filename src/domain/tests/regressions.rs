@@ -244,9 +244,17 @@ fn who_left_a_direct_conversation_edits_nothing_in_it() {
         scene.world.run(Ask { subject: Subject::Conversation(id), by, command: Command::Conversation(command) })
     };
     let (kind, participants) = (ConversationKind::Dm, [user(0)].into());
-    let create = ConversationCommand::Create { kind, title: None, project: None, task: None, participants };
+    let create = ConversationCommand::Create {
+        kind,
+        title: None,
+        project: None,
+        task: None,
+        participants,
+        turn_policy: Default::default(),
+    };
     say(user(0), create).unwrap();
-    say(user(0), ConversationCommand::Post { message, parts: parts(), parent: None }).unwrap();
+    say(user(0), ConversationCommand::Post { message, parts: parts(), parent: None, mentions: Default::default() })
+        .unwrap();
     say(user(0), ConversationCommand::RemoveParticipant(user(0))).unwrap();
     let edited = say(user(0), ConversationCommand::Edit { message, author: user(0), parts: parts() });
     assert_eq!(edited, Err(Rejection::NotFound("conversation")));

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MemberRole, Role, Workspace};
+use super::{MemberRole, Role, Workspace, rooms::Privacy};
 use crate::domain::{
     access::{Decision, Effect, Grant, Rights, Standing},
     event::WorkspaceEvent,
-    ids::{GrantId, RoleId, Subject, UserId},
+    ids::{AgentId, ConversationId, GrantId, RoleId, Subject, UserId},
     permission::{Permission, Permissions},
     principal::{Principal, Service},
     rejection::Rejection,
@@ -107,12 +107,10 @@ impl Workspace {
         match grant.subject {
             Subject::Project(id) if self.projects.contains_key(&id) => {}
             Subject::Task(id) if self.graph.knows(id) => {}
-            Subject::Conversation(id) => match self.conversations.get(&id) {
-                Some(room) if !room.private => {}
-                Some(room) if room.participants.contains(&by) => {
-                    return invalid("subject", "a direct conversation belongs to its participants");
-                }
-                _ => return Err(Rejection::NotFound("conversation")),
+            Subject::Conversation(id) => match self.conversations.place(id, by) {
+                Some(Privacy::Open) => {}
+                Some(Privacy::Own) => return invalid("subject", "a direct conversation belongs to its participants"),
+                Some(Privacy::Others) | None => return Err(Rejection::NotFound("conversation")),
             },
             Subject::Project(_) => return Err(Rejection::NotFound("project")),
             Subject::Task(_) => return Err(Rejection::NotFound("task")),
@@ -188,6 +186,15 @@ impl Workspace {
             _ => {}
         }
         Some(self.rights(who)?.at(&chain))
+    }
+
+    /// An agent answers only where it may speak.
+    pub(super) fn must_be_heard(&self, agent: AgentId, conversation: ConversationId) -> Result<(), Rejection> {
+        let decision = self.decision(Principal::Agent(agent), Subject::Conversation(conversation));
+        match decision.is_none_or(|decision| decision.may.contains(Permission::Converse)) {
+            true => Ok(()),
+            false => Err(Rejection::Forbidden("the agent may not speak in this conversation: a grant denies it")),
+        }
     }
 
     /// Returns what a role gives.

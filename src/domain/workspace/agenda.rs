@@ -14,6 +14,7 @@ use crate::domain::{
 use super::{
     route::{Load, Look},
     schedule::Schedule,
+    turns::{LapsedTurn, NextTurn},
 };
 
 /// A delegation that can be handed out now.
@@ -36,9 +37,13 @@ pub struct Dispatch {
 pub struct Agenda {
     /// To hand out now, first come first served.
     pub dispatch: Vec<Dispatch>,
-    /// How many wait, and for what.
+    /// Turns to begin now, first come first served. People wait for them: they come before delegations.
+    pub turns: Vec<NextTurn>,
+    /// Turns to give up.
+    pub lapsed: Vec<LapsedTurn>,
+    /// How many delegations wait, and for what.
     pub waiting: BTreeMap<Hold, u32>,
-    /// When the next waiting delegation may be handed out.
+    /// When the next waiting delegation may be handed out, or the next turn is given up.
     pub look_again: Option<DateTime<Utc>>,
 }
 
@@ -58,6 +63,7 @@ impl Schedule {
     /// seed.
     pub fn agenda(&self, now: DateTime<Utc>, seed: u64, bulkheads: Bulkheads) -> Agenda {
         let (mut agenda, mut taken, look) = (Agenda::default(), self.load(), Look { now, seed, bulkheads });
+        self.offer_turns(look, &mut taken, &mut agenda);
         let mut waiting: Vec<_> = self.queue.iter().collect();
         waiting.sort_by_key(|(_, waiting)| waiting.since);
         for (delegation, waiting) in waiting {
@@ -86,6 +92,9 @@ impl Schedule {
             let background = self.background.contains(&running.attempt);
             let class = if background { Class::Background } else { Class::Interactive };
             load.add(running.agent, running.instance, class);
+        }
+        for running in self.turns.running() {
+            load.add(running.agent, running.instance, Class::Interactive);
         }
         load
     }

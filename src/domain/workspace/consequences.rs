@@ -1,8 +1,8 @@
 //! What one fact means for other entities: gates that open, work that nobody would do any more, what an agent does now.
 
 use crate::domain::{
-    event::{AgentEvent, Event, TaskEvent},
-    ids::{AgentId, DelegationId, Subject, TaskId},
+    event::{AgentEvent, ConversationEvent, Event, TaskEvent},
+    ids::{AgentId, ConversationId, DelegationId, Subject, TaskId},
     task::{Step, TaskStatus, escalated},
 };
 
@@ -32,6 +32,11 @@ impl Workspace {
                 let status = self.schedule.changed_status(*id).map(|event| agent_fact((*id, event)));
                 self.escalations(*id).into_iter().chain(status).collect()
             }
+            (Subject::Conversation(id), Event::Conversation(event)) => {
+                let follow = self.conversations.consequences(*id, event);
+                let follow = follow.into_iter().map(|(id, event)| room_fact(id, event));
+                follow.chain(self.schedule.status_after_turn(event).map(agent_fact)).collect()
+            }
             _ => vec![],
         }
     }
@@ -58,6 +63,10 @@ impl Workspace {
         let events = std::iter::once(escalated).chain(stops);
         events.map(|event| Fact { subject: Subject::Task(task), event: event.into() }).collect()
     }
+}
+
+fn room_fact(id: ConversationId, event: ConversationEvent) -> Fact {
+    Fact { subject: Subject::Conversation(id), event: Event::Conversation(event) }
 }
 
 fn agent_fact((id, event): (AgentId, AgentEvent)) -> Fact {

@@ -13,9 +13,11 @@ mod hint;
 mod hooks;
 mod lessons;
 mod members;
+mod rooms;
 mod route;
 mod schedule;
 mod services;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +26,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     access::Grant,
-    conversation::ConversationKind,
     event::{AgentEvent, ConversationEvent, DocumentEvent, Event, ProjectEvent, TaskEvent},
     ids::*,
     principal::{Principal, Service},
@@ -39,10 +40,13 @@ pub use agenda::{Agenda, Checkup, Dispatch};
 pub use graph::Gate;
 use graph::Graph;
 pub use members::{MemberRole, NoRole, Role, WorkspaceCommand};
+use rooms::Rooms;
 use route::Work;
 pub use schedule::{Runner, Running, Schedule};
 use services::Account;
 pub use services::{Issued, KEYS_OF_ONE_MAX, SERVICES_MAX, ServiceCommand};
+use turns::agent_of;
+pub use turns::{LapsedTurn, NextTurn, RunningTurn};
 
 /// An event with its subject, before it has an offset.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +78,7 @@ pub struct Workspace {
     grants: BTreeMap<GrantId, Grant>,
     projects: BTreeMap<ProjectId, Numbering>,
     graph: Graph,
-    conversations: BTreeMap<ConversationId, Room>,
+    conversations: Rooms,
     schedule: Schedule,
     services: BTreeMap<ServiceId, Account>,
     /// Shared documents, each with its project.
@@ -97,15 +101,6 @@ struct Numbering {
     key: String,
     last: u64,
     archived: bool,
-}
-
-/// What the workspace knows of a conversation.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Room {
-    project: Option<ProjectId>,
-    task: Option<TaskId>,
-    private: bool,
-    participants: BTreeSet<Principal>,
 }
 
 impl Workspace {
@@ -159,7 +154,7 @@ impl Workspace {
             }
             (Subject::Task(id), Event::Task(event)) => self.admit_task(at, *id, event)?,
             (Subject::Agent(id), Event::Agent(event)) => self.admit_agent(*id, event)?,
-            (Subject::Conversation(_), Event::Conversation(event)) => self.admit_conversation(event)?,
+            (Subject::Conversation(id), Event::Conversation(event)) => self.admit_conversation(at, *id, event)?,
             (Subject::Document(_), Event::Document(DocumentEvent::Created { project, .. })) => {
                 self.must_be_active(project)?;
             }
@@ -227,7 +222,13 @@ impl Workspace {
         }
     }
 
-    fn admit_conversation(&self, event: &ConversationEvent) -> Result<(), Rejection> {
+    fn admit_conversation(
+        &self,
+        at: DateTime<Utc>,
+        id: ConversationId,
+        event: &mut ConversationEvent,
+    ) -> Result<(), Rejection> {
+        self.conversations.admit(id, event)?;
         match event {
             ConversationEvent::Created { project, task, participants, .. } => {
                 if project.is_some_and(|id| !self.projects.contains_key(&id)) {
@@ -239,6 +240,17 @@ impl Workspace {
                 participants.iter().try_for_each(|who| self.must_know(Some(who)))
             }
             ConversationEvent::ParticipantAdded { participant } => self.must_know(Some(participant)),
+            ConversationEvent::Merged { branch, .. } if self.schedule.owes_turns(*branch) => {
+                Err(Rejection::Busy("an agent still answers in the branch: wait for it, or take it out"))
+            }
+            ConversationEvent::TurnQueued { agent, .. } => self.must_be_heard(*agent, id),
+            ConversationEvent::TurnStarted { agent, instance, .. } => {
+                self.must_be_heard(*agent, id)?;
+                self.schedule.must_have_slot(*agent, *instance, at)
+            }
+            ConversationEvent::Message { mentions, .. } => {
+                mentions.iter().try_for_each(|who| self.must_know(Some(who)))
+            }
             _ => Ok(()),
         }
     }
@@ -298,33 +310,15 @@ impl Workspace {
                 }
             }
             (Subject::Agent(id), Event::Agent(event)) => self.schedule.apply_agent(*id, event),
-            (Subject::Conversation(id), Event::Conversation(event)) => self.apply_room(*id, event),
+            (Subject::Conversation(id), Event::Conversation(event)) => {
+                self.conversations.apply(*id, event);
+                self.schedule.apply_turn(offset, *id, event);
+            }
             (Subject::Document(id), Event::Document(DocumentEvent::Created { project, .. })) => {
                 self.documents.insert(*id, *project);
             }
             (Subject::Webhook(id), Event::Webhook(event)) => self.schedule.hooks.apply(*id, event),
             _ => {}
-        }
-    }
-
-    fn apply_room(&mut self, id: ConversationId, event: &ConversationEvent) {
-        match event {
-            ConversationEvent::Created { kind, project, task, participants, .. } => {
-                let private = *kind == ConversationKind::Dm;
-                let room = Room { project: *project, task: *task, private, participants: participants.clone() };
-                self.conversations.insert(id, room);
-            }
-            ConversationEvent::ParticipantAdded { participant } => {
-                if let Some(room) = self.conversations.get_mut(&id) {
-                    room.participants.insert(*participant);
-                }
-            }
-            ConversationEvent::ParticipantRemoved { participant } => {
-                if let Some(room) = self.conversations.get_mut(&id) {
-                    room.participants.remove(participant);
-                }
-            }
-            ConversationEvent::Message { .. } | ConversationEvent::MessageEdited { .. } => {}
         }
     }
 
@@ -334,7 +328,9 @@ impl Workspace {
                 let project = self.graph.project_of(*id).map(Subject::Project);
                 project.into_iter().chain(self.schedule.refs(event)).collect()
             }
-            (Subject::Conversation(id), Event::Conversation(_)) => self.above(*id).collect(),
+            (Subject::Conversation(id), Event::Conversation(event)) => {
+                self.above(*id).chain(agent_of(event).map(Subject::Agent)).collect()
+            }
             (Subject::Document(id), Event::Document(_)) => {
                 self.documents.get(id).copied().map(Subject::Project).into_iter().collect()
             }
@@ -347,18 +343,17 @@ impl Workspace {
         }
     }
 
-    /// What a conversation belongs to: its project, its task and the task's project.
+    /// What a conversation belongs to: its project, its task and the task's project; and what it is a branch of.
     fn above(&self, id: ConversationId) -> impl Iterator<Item = Subject> {
-        let room = self.conversations.get(&id);
-        let task = room.and_then(|room| room.task);
-        let projects = [room.and_then(|room| room.project), task.and_then(|task| self.graph.project_of(task))];
-        projects.into_iter().flatten().map(Subject::Project).chain(task.map(Subject::Task))
+        let (project, task) = self.conversations.about(id);
+        let projects = [project, task.and_then(|task| self.graph.project_of(task))];
+        let about = projects.into_iter().flatten().map(Subject::Project).chain(task.map(Subject::Task));
+        about.chain(self.conversations.ancestors(id).map(Subject::Conversation))
     }
 
     fn audience(&self, subject: &Subject) -> Option<Vec<Principal>> {
         let Subject::Conversation(id) = subject else { return None };
-        let room = self.conversations.get(id).filter(|room| room.private)?;
-        Some(room.participants.iter().copied().collect())
+        self.conversations.audience(*id)
     }
 }
 

@@ -19,6 +19,7 @@ use super::{
     hooks::Hooks,
     lessons::{Lessons, attempt_of},
     route::Work,
+    turns::Turns,
 };
 
 /// Agents, the queue and the running attempts of a workspace.
@@ -37,6 +38,7 @@ pub struct Schedule {
     pub hooks: Hooks,
     #[serde(default)]
     pub(super) lessons: Lessons,
+    pub(super) turns: Turns,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -118,6 +120,11 @@ impl Schedule {
         self.stopping.values().filter(reachable)
     }
 
+    /// Returns an agent's name.
+    pub fn name(&self, agent: AgentId) -> Option<&Title> {
+        self.agents.get(&agent).map(|worker| &worker.name)
+    }
+
     /// Returns every instance that work could be handed to.
     pub fn runners(&self) -> impl Iterator<Item = (InstanceId, &Runner)> {
         let workers = self.agents.values().filter(|worker| worker.availability != Availability::Retired);
@@ -169,9 +176,10 @@ impl Schedule {
     ) -> Result<(), Rejection> {
         let worker = self.agents.get(&agent).ok_or(Rejection::NotFound("agent"))?;
         let runner = worker.instances.get(&instance).ok_or(Rejection::NotFound("instance"))?;
-        let used = self.running.values().filter(|running| running.agent == agent);
-        let (all, here) =
-            used.fold((0, 0), |(all, here), running| (all + 1, here + u32::from(running.instance == instance)));
+        let attempts = self.running.values().map(|running| (running.agent, running.instance));
+        let turns = self.turns.running().map(|running| (running.agent, running.instance));
+        let used = attempts.chain(turns).filter(|(other, _)| *other == agent);
+        let (all, here) = used.fold((0, 0), |(all, here), (_, other)| (all + 1, here + u32::from(other == instance)));
         let tried = matches!(self.lessons.learned().phase(instance, at), Phase::Open(_) | Phase::HalfOpen(Some(_)));
         let open = worker.availability == Availability::Active && all < worker.max_concurrency && here < runner.slots;
         if open && !tried { Ok(()) } else { Err(Rejection::NoSlot) }
@@ -213,6 +221,7 @@ impl Schedule {
 
     fn status_of(&self, id: AgentId, worker: &Worker) -> (AgentStatus, &'static str) {
         let works = self.running.values().any(|running| running.agent == id);
+        let talks = self.turns.running().any(|running| running.agent == id);
         // Whoever calls Link is not there before the first call.
         let untried = worker.instances.is_empty() && worker.runtime != RuntimeKind::Peer;
         let answers = untried || worker.instances.values().any(Runner::usable);
@@ -229,6 +238,7 @@ impl Schedule {
             }
             Availability::Active if !worker.worse.is_empty() => (AgentStatus::Degraded, "its work got worse"),
             Availability::Active if works => (AgentStatus::Working, "an attempt runs"),
+            Availability::Active if talks => (AgentStatus::Working, "it answers in a conversation"),
             Availability::Active => (AgentStatus::Idle, "no attempt runs"),
         }
     }

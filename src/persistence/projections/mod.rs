@@ -3,6 +3,7 @@
 
 mod agents;
 mod documents;
+mod people;
 mod rows;
 mod tables;
 mod talk;
@@ -36,7 +37,7 @@ pub async fn project(
 /// Says what one event changes. Pure: the same log gives the same rows.
 fn describe(changes: &mut Changes, recorded: &Recorded) {
     match &recorded.event {
-        Event::Workspace(event) => talk::workspace(changes, recorded, event),
+        Event::Workspace(event) => people::workspace(changes, recorded, event),
         Event::Conversation(event) => talk::conversation(changes, recorded, event),
         Event::Project(event) => work::project(changes, recorded, event),
         Event::Task(event) => work::task(changes, recorded, event),

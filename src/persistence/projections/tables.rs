@@ -44,11 +44,18 @@ tables! {
         "created_by", "version", "created_at", "updated_at"] of "workspace_id";
     DEPENDENCIES = "task_dependencies" ("task_id", "depends_on") ["workspace_id", "dependency_type"] of "workspace_id";
     CONVERSATIONS = "conversations" ("id") ["workspace_id", "type", "title", "project_id", "task_id", "created_by",
-        "last_seq", "created_at", "updated_at"] of "workspace_id";
+        "last_seq", "turn_policy", "branch_parent_id", "branch_message_id", "branch_seq", "branch_line", "merged_into",
+        "merge_entry_id", "created_at", "updated_at"] of "workspace_id";
     PARTICIPANTS = "conversation_participants" ("conversation_id", "participant") ["workspace_id", "joined_offset",
         "left_offset"] of "workspace_id";
-    MESSAGES = "messages" ("id") ["workspace_id", "conversation_id", "seq", "author", "parts", "parent_id",
-        "posted_at", "edited_at"] of "workspace_id";
+    MESSAGES = "messages" ("id") ["workspace_id", "conversation_id", "seq", "author", "kind", "parts", "mentions",
+        "parent_id", "merge", "posted_offset", "posted_at", "edited_at", "deleted_at"] of "workspace_id";
+    REACTIONS = "message_reactions" ("message_id", "principal", "emoji") ["workspace_id", "conversation_id", "at"]
+        of "workspace_id";
+    TURNS = "conversation_turns" ("id") ["workspace_id", "conversation_id", "agent_id", "message_id", "asker", "status",
+        "instance_id", "answer_id", "failure_class", "reason", "input_tokens", "output_tokens", "cost_usd", "queued_at",
+        "expires_at", "started_at", "ended_at"] of "workspace_id";
+    READ_MARKERS = "read_markers" ("conversation_id", "principal") ["workspace_id", "seq", "at"] of "workspace_id";
     AGENTS = "agents" ("id") ["workspace_id", "name", "runtime", "status", "availability", "skills",
         "max_concurrency", "registered_by", "version", "created_at", "updated_at"] of "workspace_id";
     INSTANCES = "agent_instances" ("id") ["workspace_id", "agent_id", "url", "model", "slots", "turns_max", "skills",

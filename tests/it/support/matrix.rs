@@ -30,7 +30,10 @@ impl World {
         let conversations = format!("/workspaces/{workspace}/conversations");
         let conversation = id(&person.post(&conversations, json!({"type": "channel", "title": "Hall"})).await);
         let words = json!({"parts": [{"type": "text", "text": "hello"}]});
-        let message = id(&person.post(&format!("/conversations/{conversation}/messages"), words).await);
+        let message = id(&person.post(&format!("/conversations/{conversation}/messages"), words.clone()).await);
+        let at = json!({"at_message_id": message});
+        let branch = id(&person.post(&format!("/conversations/{conversation}/branches"), at).await);
+        person.post(&format!("/conversations/{branch}/messages"), words.clone()).await;
         let (webhook, delivery) = webhook(&person, &workspace).await;
         let (document, suggestion) = document(&person, &project).await;
         let roles = format!("/workspaces/{workspace}/roles");
@@ -52,13 +55,16 @@ impl World {
             ("agent_id", agent),
             ("instance_id", instance.as_str().expect("it has one instance").to_owned()),
             ("delegation_id", delegation),
-            ("conversation_id", conversation),
+            ("conversation_id", conversation.clone()),
+            ("at_message_id", message.clone()),
             ("message_id", message),
             ("document_id", document),
             ("suggestion_id", suggestion),
             ("webhook_id", webhook),
             ("delivery_id", delivery),
             ("key_id", id(&person.post("/auth/api_keys", json!({"name": "A key"})).await)),
+            ("into_id", conversation.clone()),
+            ("branch", branch),
             ("user_id", other.id),
             ("someone", Person::register(url, "Someone").await.id),
         ];
@@ -102,6 +108,8 @@ impl World {
             "type" => json!("channel"),
             "participant" => json!(format!("user:{}", self.id("user_id"))),
             "parts" => json!([{"type": "text", "text": "hello"}]),
+            "emoji" => json!("+1"),
+            "seq" => json!(1),
             "runtime" => json!("scripted"),
             "url" if operation.starts_with("webhooks.") => json!("https://hooks.invalid/link"),
             "url" => json!("script:say Hello."),
@@ -116,6 +124,9 @@ impl World {
             shape.required.iter().map(|field| (field.clone(), self.good(operation.name, field))).collect();
         if operation.name == "workspaces.add_member" {
             input.insert("user_id".into(), self.good(operation.name, "user_id"));
+        }
+        if operation.name == "conversations.merge" {
+            input.insert("conversation_id".into(), self.good(operation.name, "branch"));
         }
         if operation.name == "penguin.reconcile" {
             input.insert("delegation_id".into(), self.good(operation.name, "delegation_id"));
