@@ -215,6 +215,7 @@ fn task_created(project: ProjectId, number: u64) -> TaskEvent {
         assignee: None,
         parent: None,
         depends_on: Default::default(),
+        claims: Default::default(),
     }
 }
 

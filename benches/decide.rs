@@ -217,6 +217,7 @@ fn created(depends_on: &[TaskId]) -> TaskEvent {
         assignee: Some(Principal::User(USER)),
         parent: None,
         depends_on: depends_on.iter().copied().collect(),
+        claims: Default::default(),
     }
 }
 

@@ -265,7 +265,11 @@ struct Routes {
 
 async fn explain_route(call: Call, input: Named) -> Result<Routes, Problem> {
     let delegation = read(&call, input.delegation_id).await?;
-    let waits = held(&call, &delegation)?;
+    let mut waits = held(&call, &delegation)?;
+    if let Some(holder) = waits.as_ref().and_then(|waits| waits.holder) {
+        let seen = call.must_reach(Scope::Task, holder.0, P::Read, "task").await.is_ok();
+        waits = waits.map(|waits| Held { holder: Some(holder).filter(|_| seen), ..waits });
+    }
     let explained = delegation.attempts.into_iter().map(|attempt| Explained {
         attempt_id: attempt.id,
         agent_id: attempt.agent_id,

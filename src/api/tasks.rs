@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
+        claim::{CLAIMS_MAX, ClaimedPath},
         ids::{ProjectId, Subject, TaskId, WorkspaceId},
         model::Command,
         permission::Permission as P,
@@ -101,6 +102,9 @@ struct Create {
     /// Tasks that have to be done first.
     #[serde(default)]
     depends_on: Few<TaskId, 200>,
+    /// Paths that nobody else's agent writes to while this task's is at work; each means everything below it too.
+    #[serde(default)]
+    claims: Few<ClaimedPath, CLAIMS_MAX>,
 }
 
 async fn create(call: Call, input: Create) -> Result<TaskView, Problem> {
@@ -117,6 +121,7 @@ async fn create(call: Call, input: Create) -> Result<TaskView, Problem> {
         assignee: input.assignee,
         parent: input.parent_id,
         depends_on: input.depends_on.0,
+        claims: input.claims.0,
     });
     let receipt = call.execute(Subject::Task(id), Command::Task(Box::new(command))).await?;
     read(&call, TaskId(receipt.subject.id())).await
@@ -173,6 +178,8 @@ struct Update {
     /// The new assignee; `null` takes it away.
     #[serde(default, deserialize_with = "given")]
     assignee: Option<Option<Principal>>,
+    /// The new claims; an empty list gives up what there was.
+    claims: Option<Few<ClaimedPath, CLAIMS_MAX>>,
     /// The `version` that the change is based on.
     expected_version: Option<u64>,
 }
@@ -188,6 +195,7 @@ async fn update(call: Call, input: Update) -> Result<TaskView, Problem> {
         description: input.description,
         priority: input.priority,
         assignee: input.assignee,
+        claims: input.claims.map(|claims| claims.0),
         expected_version: input.expected_version,
     };
     change(&call, input.task_id, TaskCommand::Update(change_)).await

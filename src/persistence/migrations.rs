@@ -33,6 +33,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
         13 "0013_recovery",
         14 "0014_peer_skills",
         15 "0015_documents",
+        16 "0016_claims",
     ];
     Migrator::with_migrations(history).run(pool).await
 }

@@ -168,6 +168,8 @@ views! {
         delegation_id: Option<DelegationId>,
         /// What it is a part of.
         parent_id: Option<TaskId>,
+        /// Paths that nobody else's agent writes to while this task's is at work.
+        claims: Vec<String>,
         /// What it waits for.
         dependencies: Vec<DependencyView>,
         /// What moves it on; nothing where it is closed.

@@ -43,6 +43,7 @@ mod recovery;
 mod resume;
 mod routing;
 mod secrets;
+mod several_agents;
 mod shared_documents;
 mod sockets;
 mod sockets_caps;

@@ -570,6 +570,8 @@ export interface HealthView {
 export interface Held {
   /** Who and what could take it and cannot now, and why. */
   filtered: Filtered[];
+  /** The task that has the paths which it claims, or comes before it there. */
+  holder: TaskId | null;
   /** In a sentence. */
   reason: string;
   /** When that may change by itself, where it is known. */
@@ -587,7 +589,7 @@ export interface Highlight {
 }
 
 /** What a queued delegation waits for. */
-export type Hold = "gated" | "back_off" | "workspace_full" | "background_full" | "no_agent" | "nobody_can" | "next";
+export type Hold = "gated" | "back_off" | "workspace_full" | "background_full" | "no_agent" | "nobody_can" | "path_claimed" | "next";
 
 /** Something that waits for a person's decision. */
 export interface InboxItemView {
@@ -1237,6 +1239,8 @@ export type TaskStatus = "backlog" | "ready" | "blocked" | "in_progress" | "awai
 export interface TaskView {
   /** Who answers for it. */
   assignee: Principal | null;
+  /** Paths that nobody else's agent writes to while this task's is at work. */
+  claims: string[];
   /** Since when. */
   created_at: string;
   /** Who made it. */
@@ -1837,6 +1841,8 @@ export interface ProjectsTimelineInput {
 export interface TasksCreateInput {
   /** Who answers for it: `user:ID`, `agent:ID` or `team:ID`. */
   assignee?: Principal | null;
+  /** Paths that nobody else's agent writes to while this task's is at work; each means everything below it too. */
+  claims?: string[];
   /** Tasks that have to be done first. */
   depends_on?: TaskId[];
   /** What is to be done. Without it the task waits in the backlog. */
@@ -1870,6 +1876,8 @@ export interface TasksGetInput {
 export interface TasksUpdateInput {
   /** The new assignee; `null` takes it away. */
   assignee?: Principal | null;
+  /** The new claims; an empty list gives up what there was. */
+  claims?: string[] | null;
   description?: string | null;
   /** The `version` that the change is based on. */
   expected_version?: number | null;

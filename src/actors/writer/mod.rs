@@ -350,7 +350,7 @@ fn moves_work(event: &Event) -> bool {
                 | TaskEvent::AttemptUsage { .. }
                 | TaskEvent::ArtifactRecorded { .. }
                 | TaskEvent::Created { .. }
-                | TaskEvent::Updated { .. }
+                | TaskEvent::Updated { claims: None, .. }
                 | TaskEvent::Moved { .. }
         ),
         Event::Conversation(event) => matches!(

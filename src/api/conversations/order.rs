@@ -100,6 +100,7 @@ fn new_task(wanted: Wanted, message: &MessageView) -> NewTask {
         assignee: None,
         parent: None,
         depends_on: Default::default(),
+        claims: Default::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::{
+    claim::Claims,
     failure::{Blame, FailureClass},
     ids::*,
     principal::Principal,
@@ -45,6 +46,9 @@ pub enum TaskEvent {
         parent: Option<TaskId>,
         /// What it waits for.
         depends_on: BTreeSet<TaskId>,
+        /// The paths that its agent alone may write to while it works.
+        #[serde(default, skip_serializing_if = "Claims::is_empty")]
+        claims: Claims,
     },
     /// Fields changed; `None` means unchanged.
     #[serde(rename = "task:updated")]
@@ -58,6 +62,9 @@ pub enum TaskEvent {
         /// The new assignee; `Some(None)` takes it away.
         #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
         assignee: Option<Option<Principal>>,
+        /// The new claims.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        claims: Option<Claims>,
     },
     /// The task went from one state to another.
     #[serde(rename = "task:transitioned")]

@@ -30,6 +30,8 @@ pub struct Material {
     pub description: String,
     /// What to do beyond that.
     pub instructions: String,
+    /// Paths that nobody else writes to meanwhile.
+    pub claims: Vec<String>,
     /// What it is a part of, the nearest first.
     pub goals: Vec<Goal>,
     /// What it waited for.
@@ -207,8 +209,12 @@ impl Material {
         };
         let mut reading = Reading::default();
         for event in task_events(task) {
-            if let TaskEvent::DelegationQueued { instructions, .. } = event {
-                material.instructions = instructions.to_string();
+            match event {
+                TaskEvent::DelegationQueued { instructions, .. } => material.instructions = instructions.to_string(),
+                TaskEvent::Created { claims, .. } | TaskEvent::Updated { claims: Some(claims), .. } => {
+                    material.claims = claims.iter().map(ToString::to_string).collect();
+                }
+                _ => {}
             }
             reading.event(event);
         }

@@ -151,6 +151,14 @@ fn pieces(material: &Material) -> Vec<Piece> {
     add(Tier::System, Worth::Required, "the title", material.title.clone());
     add(Tier::System, Worth::Required, "the description", material.description.clone());
     add(Tier::System, Worth::Required, "the instructions", material.instructions.clone());
+    if !material.claims.is_empty() {
+        let text = format!(
+            "These paths are yours while you work, with everything below them. Nobody else writes there meanwhile; write \
+             nowhere else:\n- {}",
+            material.claims.join("\n- ")
+        );
+        add(Tier::System, Worth::Required, "the claimed paths", text);
+    }
     if let Some(last) = material.attempts.last() {
         add(Tier::System, Worth::Required, "where it stands", last.standing());
     }

@@ -36,9 +36,10 @@ prop_compose! {
         attempts in pasts(),
     ) -> Material {
         Material {
-            title,
+            title: title.clone(),
             description,
             instructions,
+            claims: title.chars().map(String::from).collect(),
             goals: goals.into_iter().map(|(title, description)| Goal { title, description }).collect(),
             needs: needs.into_iter().map(|(title, things)| Need { title, things }).collect(),
             dialog: dialog.into_iter().map(|(who, text)| Said { who, text, age: 7 }).collect(),

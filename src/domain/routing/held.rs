@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::task::Priority;
+use crate::domain::{ids::TaskId, task::Priority};
 
 use super::choice::{Filter, Filtered};
 
@@ -57,6 +57,8 @@ pub struct Held {
     pub until: Option<DateTime<Utc>>,
     /// Who and what could take it and cannot now, and why.
     pub filtered: Vec<Filtered>,
+    /// The task that has the paths which it claims, or comes before it there.
+    pub holder: Option<TaskId>,
 }
 
 /// What a queued delegation waits for.
@@ -75,19 +77,22 @@ pub enum Hold {
     NoAgent,
     /// Nobody can take it now; each candidate is listed.
     NobodyCan,
+    /// Another task has a path that it claims, or comes before it there.
+    PathClaimed,
     /// Nothing is in its way: it is next, or behind others.
     Next,
 }
 
 impl Hold {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Gated,
         Self::BackOff,
         Self::WorkspaceFull,
         Self::BackgroundFull,
         Self::NoAgent,
         Self::NobodyCan,
+        Self::PathClaimed,
         Self::Next,
     ];
 
@@ -100,6 +105,7 @@ impl Hold {
             Self::BackgroundFull => "background_full",
             Self::NoAgent => "no_agent",
             Self::NobodyCan => "nobody_can",
+            Self::PathClaimed => "path_claimed",
             Self::Next => "next",
         }
     }
@@ -117,9 +123,15 @@ impl Held {
             }
             Hold::NoAgent => "the workspace has no agent",
             Hold::NobodyCan => "nobody can take it now",
+            Hold::PathClaimed => "another task has a path that it claims, or comes before it there",
             Hold::Next => "nothing is in its way: it is handed out next, or after others that came first",
         };
-        Self { why, reason: reason.into(), until, filtered: vec![] }
+        Self { why, reason: reason.into(), until, filtered: vec![], holder: None }
+    }
+
+    /// Says which task is in the way.
+    pub fn behind(holder: TaskId) -> Self {
+        Self { holder: Some(holder), ..Self::simply(Hold::PathClaimed, None) }
     }
 
     /// Says who cannot take it, and why.
@@ -132,7 +144,7 @@ impl Held {
         let counts: Vec<String> = counts.into_iter().map(|(words, count)| format!("{count} × {words}")).collect();
         filtered.truncate(LISTED_MAX);
         let reason = format!("nobody can take it now: {}", counts.join(", "));
-        Self { why: Hold::NobodyCan, reason, until, filtered }
+        Self { why: Hold::NobodyCan, reason, until, filtered, holder: None }
     }
 }
 

@@ -29,6 +29,7 @@ impl Task {
             assignee: new.assignee,
             parent: new.parent,
             depends_on: new.depends_on,
+            claims: new.claims,
         }])
     }
 
@@ -38,11 +39,12 @@ impl Task {
         {
             return Err(Rejection::Version { expected, actual: self.version });
         }
-        let TaskChange { title, description, priority, assignee, .. } = change;
-        if title.is_none() && description.is_none() && priority.is_none() && assignee.is_none() {
+        let TaskChange { title, description, priority, assignee, claims, .. } = change;
+        let same = title.is_none() && description.is_none() && priority.is_none() && assignee.is_none();
+        if same && claims.is_none() {
             return Ok(vec![]);
         }
-        Ok(vec![TaskEvent::Updated { title, description, priority, assignee }])
+        Ok(vec![TaskEvent::Updated { title, description, priority, assignee, claims }])
     }
 
     pub(super) fn transition(&self, to: TaskStatus) -> Result<Vec<TaskEvent>, Rejection> {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
+    claim::Claims,
     ids::*,
     principal::Principal,
     routing::Decision,
@@ -239,6 +240,8 @@ pub struct NewTask {
     pub parent: Option<TaskId>,
     /// What it waits for.
     pub depends_on: std::collections::BTreeSet<TaskId>,
+    /// The paths that its agent alone may write to while it works.
+    pub claims: Claims,
 }
 
 /// Whether a new task starts in the backlog.
@@ -262,6 +265,8 @@ pub struct TaskChange {
     pub priority: Option<Priority>,
     /// The new assignee; `Some(None)` takes it away.
     pub assignee: Option<Option<Principal>>,
+    /// The new claims.
+    pub claims: Option<Claims>,
     /// The version that the caller saw.
     pub expected_version: Option<u64>,
 }

@@ -58,6 +58,7 @@ pub(crate) fn examples() -> Vec<Event> {
     all.push(Event::Session(SessionEvent::Packed { hash: "ab12".into(), tokens: 900, left_out }));
     all.extend(document().into_iter().map(Event::Document));
     all.extend(super::examples_talk::talk().into_iter().map(Event::Conversation));
+    all.extend(super::examples_squad::squad());
     all
 }
 
@@ -122,7 +123,8 @@ fn project() -> Vec<ProjectEvent> {
 
 fn task() -> Vec<TaskEvent> {
     use TaskEvent as E;
-    let updated = |assignee| E::Updated { title: Some(title("t")), description: None, priority: None, assignee };
+    let updated =
+        |assignee| E::Updated { title: Some(title("t")), description: None, priority: None, assignee, claims: None };
     vec![
         E::Created {
             project: id(10),
@@ -135,6 +137,7 @@ fn task() -> Vec<TaskEvent> {
             assignee: Some(Principal::Team(id(3))),
             parent: Some(id(11)),
             depends_on: [id(11), id(12)].into(),
+            claims: Default::default(),
         },
         updated(None),
         updated(Some(None)),

@@ -7,9 +7,11 @@ mod coverage;
 mod decisions;
 
 pub(crate) mod examples;
+mod examples_squad;
 mod examples_talk;
 mod fixtures;
 mod laws_attempts;
+mod laws_claims;
 mod laws_delegations;
 mod laws_gates;
 mod laws_ladder;

@@ -4,6 +4,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::domain::{
     agent::{AgentCommand, Availability, NewInstance, RuntimeKind, WorseAt},
+    claim::{ClaimedPath, Claims},
     ids::*,
     model::Command,
     principal::{Principal, Service},
@@ -186,6 +187,7 @@ pub(super) fn ask(world: &World, kind: Kind, pick: &[usize; 3]) -> Option<Ask> {
                 assignee: (c % 9 == 0).then(|| Principal::User(person(b))),
                 parent: task.filter(|_| c % 4 == 0),
                 depends_on,
+                claims: claims(a / 7),
             };
             let subject = Subject::Task(TaskId(world.fresh()));
             let by = Principal::User(person(c));
@@ -208,7 +210,8 @@ pub(super) fn ask(world: &World, kind: Kind, pick: &[usize; 3]) -> Option<Ask> {
         Kind::UpdateTask => {
             let assignee = choose([None, Some(None), Some(Some(Principal::User(person(b))))], b)?;
             let expected_version = (c % 3 == 0).then_some(world.head() - c as u64 % 7);
-            about(TaskCommand::Update(TaskChange { assignee, expected_version, ..Default::default() }))
+            let claims = (b % 4 == 1).then(|| claims(c));
+            about(TaskCommand::Update(TaskChange { assignee, expected_version, claims, ..Default::default() }))
         }
         Kind::Transition => {
             let from = ledger.tasks[&task?].status;
@@ -258,6 +261,12 @@ pub(super) fn ask(world: &World, kind: Kind, pick: &[usize; 3]) -> Option<Ask> {
         Kind::Webhook => super::plan_talk::webhook(world, pick),
         Kind::Document => super::plan_talk::document(world, pick),
     }
+}
+
+/// A few paths that often overlap those of others.
+fn claims(pick: usize) -> Claims {
+    let paths = [&[][..], &["src"], &["src/a"], &["src/b", "docs"], &["docs/x"], &[]][pick % 6];
+    paths.iter().map(|path| ClaimedPath::try_from((*path).to_owned()).expect("it is one")).collect()
 }
 
 fn register(world: &World, pick: &[usize; 3]) -> Ask {

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::domain::{
     agent::{AgentCommand, NewInstance},
+    claim::{ClaimedPath, Claims},
     event::{Event, TaskEvent},
     failure::FailureClass,
     ids::*,
@@ -38,6 +39,10 @@ pub(super) fn user(n: usize) -> Principal {
     Principal::User(person(n))
 }
 
+pub(super) fn paths_of(paths: &[&str]) -> Claims {
+    paths.iter().map(|path| ClaimedPath::try_from((*path).to_owned()).expect("it is one")).collect()
+}
+
 impl Scene {
     pub fn new() -> Self {
         let world = World::new();
@@ -63,6 +68,11 @@ impl Scene {
     }
 
     pub fn task(&mut self) -> TaskId {
+        self.task_at(&[])
+    }
+
+    /// Makes a task that claims paths.
+    pub fn task_at(&mut self, paths: &[&str]) -> TaskId {
         let id = TaskId(self.world.fresh());
         let new = NewTask {
             project: self.project,
@@ -73,6 +83,7 @@ impl Scene {
             assignee: None,
             parent: None,
             depends_on: Default::default(),
+            claims: paths_of(paths),
         };
         self.run(id, 0, TaskCommand::Create(new)).unwrap();
         id

@@ -72,6 +72,7 @@ fn task_in(status: TaskStatus) -> Task {
         assignee: None,
         parent: None,
         depends_on: Default::default(),
+        claims: Default::default(),
     };
     task.apply(1, &created);
     task

@@ -12,8 +12,9 @@ use crate::domain::{
 };
 
 use super::{
+    claims::Line,
     route::{Load, Look},
-    schedule::Schedule,
+    schedule::{Schedule, Waiting},
     turns::{LapsedTurn, NextTurn},
 };
 
@@ -66,11 +67,10 @@ impl Schedule {
         self.offer_turns(look, &mut taken, &mut agenda);
         let mut waiting: Vec<_> = self.queue.iter().collect();
         waiting.sort_by_key(|(_, waiting)| waiting.since);
+        let mut line = Line::default();
         for (delegation, waiting) in waiting {
-            let routed = match waiting.gated {
-                true => Err(Held::simply(Hold::Gated, None)),
-                false => self.route(*delegation, waiting, &taken, look),
-            };
+            let routed = self.look_at(*delegation, waiting, (&taken, &line), look);
+            self.queue_up(&mut line, waiting, now);
             match routed {
                 Ok((agent, instance, route)) => {
                     taken.give(agent, instance, waiting.work.priority.into());
@@ -102,11 +102,37 @@ impl Schedule {
     /// Returns why a queued delegation waits; nothing for one that is not queued.
     pub fn held(&self, delegation: DelegationId, now: DateTime<Utc>, bulkheads: Bulkheads) -> Option<Held> {
         let waiting = self.queue.get(&delegation)?;
-        if waiting.gated {
-            return Some(Held::simply(Hold::Gated, None));
-        }
-        let routed = self.route(delegation, waiting, &self.load(), Look { now, seed: 0, bulkheads });
+        let mut before: Vec<_> = self.queue.values().filter(|other| other.since < waiting.since).collect();
+        before.sort_by_key(|other| other.since);
+        let mut line = Line::default();
+        before.into_iter().for_each(|other| self.queue_up(&mut line, other, now));
+        let routed = self.look_at(delegation, waiting, (&self.load(), &line), Look { now, seed: 0, bulkheads });
         Some(routed.err().unwrap_or_else(|| Held::simply(Hold::Next, None)))
+    }
+
+    fn look_at(
+        &self,
+        delegation: DelegationId,
+        waiting: &Waiting,
+        (taken, line): (&Load, &Line<'_>),
+        look: Look,
+    ) -> Result<(AgentId, InstanceId, Route), Held> {
+        if waiting.gated {
+            return Err(Held::simply(Hold::Gated, None));
+        }
+        match self.claimed.in_the_way_of(waiting.task, line) {
+            Some(holder) => Err(Held::behind(holder)),
+            None => self.route(delegation, waiting, taken, look),
+        }
+    }
+
+    /// Keeps the paths of a task from those that came after it. One that could not begin however long the others waited
+    /// keeps nothing from anybody.
+    fn queue_up<'a>(&'a self, line: &mut Line<'a>, waiting: &Waiting, now: DateTime<Utc>) {
+        let backs_off = waiting.not_before.is_some_and(|time| time > now);
+        if self.claimed.wants(waiting.task) && !waiting.gated && !backs_off && self.could_begin(waiting) {
+            self.claimed.join(line, waiting.task);
+        }
     }
 
     /// Returns how an instance stands.

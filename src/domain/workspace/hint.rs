@@ -11,7 +11,7 @@ use crate::domain::{
     task::Step,
 };
 
-use super::schedule::{Schedule, Waiting, Worker};
+use super::schedule::{Runner, Schedule, Waiting, Worker};
 
 /// Where work may go after a failure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +71,14 @@ impl Schedule {
 
     fn model(&self, agent: AgentId, instance: InstanceId) -> Option<&String> {
         self.runner(agent, instance)?.model.as_ref()
+    }
+
+    /// Tells whether there is an agent that takes work and an instance that answers, however much they have.
+    pub(super) fn could_begin(&self, waiting: &Waiting) -> bool {
+        let wanted = |(id, worker): &(&AgentId, &Worker)| {
+            waiting.agent.is_none_or(|named| named == **id) && worker.availability == Availability::Active
+        };
+        self.agents.iter().filter(wanted).any(|(_, worker)| worker.instances.values().any(Runner::usable))
     }
 
     fn somewhere(&self, named: Option<AgentId>, hint: &Hint, places: Places) -> bool {

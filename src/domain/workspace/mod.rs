@@ -7,6 +7,7 @@
 
 mod access;
 mod agenda;
+mod claims;
 mod consequences;
 mod graph;
 mod hint;
@@ -183,7 +184,14 @@ impl Workspace {
                 }
                 *status = self.graph.status_at_birth(*status, depends_on)?;
             }
-            TaskEvent::Updated { assignee: Some(assignee), .. } => self.must_know(assignee.as_ref())?,
+            TaskEvent::Updated { assignee, claims, .. } => {
+                if let Some(assignee) = assignee {
+                    self.must_know(assignee.as_ref())?;
+                }
+                if let Some(claims) = claims {
+                    self.schedule.claimed.must_be_free(id, claims)?;
+                }
+            }
             TaskEvent::Transitioned { from, to, .. } => self.graph.gated(id, *from, to),
             TaskEvent::DependencyAdded { depends_on, gate } => self.graph.must_stay_acyclic(id, *depends_on, *gate)?,
             TaskEvent::DependencyRemoved { depends_on } => self.graph.must_be_linked(id, *depends_on)?,
@@ -201,6 +209,7 @@ impl Workspace {
                 if !self.graph.is_open(id) {
                     return Err(Rejection::Busy("the task waits for other tasks"));
                 }
+                self.schedule.claimed.must_be_free_for(id)?;
                 self.schedule.must_have_slot(*agent, *instance, at)?;
             }
             _ => {}

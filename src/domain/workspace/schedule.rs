@@ -15,6 +15,7 @@ use crate::domain::{
 };
 
 use super::{
+    claims::Claimed,
     hint::Hint,
     hooks::Hooks,
     lessons::{Lessons, attempt_of},
@@ -39,6 +40,8 @@ pub struct Schedule {
     #[serde(default)]
     pub(super) lessons: Lessons,
     pub(super) turns: Turns,
+    #[serde(default)]
+    pub(super) claimed: Claimed,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -262,6 +265,7 @@ impl Schedule {
 
     pub(super) fn apply_task(&mut self, offset: u64, at: DateTime<Utc>, task: TaskId, work: Work, event: &TaskEvent) {
         self.lessons.decided(task, event, at);
+        self.claimed.apply(task, work.kind, event);
         if let Some(running) = attempt_of(event).and_then(|attempt| self.running.get(&attempt)) {
             self.lessons.attempted(running, event, at);
         }

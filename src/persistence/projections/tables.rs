@@ -40,7 +40,7 @@ tables! {
     PROJECTS = "projects" ("id") ["workspace_id", "name", "key", "description", "status", "created_by", "version",
         "created_at", "updated_at"] of "workspace_id";
     TASKS = "tasks" ("id") ["workspace_id", "project_id", "number", "identifier", "title", "description", "status",
-        "priority", "assignee", "delegate_agent_id", "delegation_id", "parent_id", "progress", "phase", "rank",
+        "priority", "assignee", "delegate_agent_id", "delegation_id", "parent_id", "claims", "progress", "phase", "rank",
         "created_by", "version", "created_at", "updated_at"] of "workspace_id";
     DEPENDENCIES = "task_dependencies" ("task_id", "depends_on") ["workspace_id", "dependency_type"] of "workspace_id";
     CONVERSATIONS = "conversations" ("id") ["workspace_id", "type", "title", "project_id", "task_id", "created_by",
