@@ -1,5 +1,7 @@
 //! `delegation`: handing tasks to agents, answering them, reviewing what they hand in.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,8 +12,9 @@ use crate::{
         ids::{AgentId, AttemptId, DelegationId, InterruptId, Subject, TaskId},
         model::Command,
         permission::Permission as P,
+        principal::Principal,
         routing::Held,
-        task::{DelegationStatus, NewDelegation, Review, Reviewers, Route, TaskCommand, Verdict},
+        task::{APPROVERS_MAX, DelegationStatus, NewDelegation, Review, Reviewers, Route, TaskCommand, Verdict},
         text::{Prose, Text},
     },
     persistence::{
@@ -22,6 +25,7 @@ use crate::{
 
 use super::{
     call::Call,
+    inputs::{Few, Person},
     problem::Problem,
     table::{Method, Operation},
     workspaces::{Limit, Page, page},
@@ -76,6 +80,14 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::mutation("delegation.submit_review", Method::Post, "/delegations/{delegation_id}/review", review)
             .needs(P::Review, SCOPE)
             .doc("Approves what was handed in, asks for changes, or rejects it."),
+        Operation::mutation(
+            "delegation.set_approvers",
+            Method::Post,
+            "/delegations/{delegation_id}/approvers",
+            set_approvers,
+        )
+        .needs(P::Delegate, SCOPE)
+        .doc("Names other approvers; how many of them have to approve stays as it was agreed."),
         Operation::query("delegation.explain_route", "/delegations/{delegation_id}/route", explain_route)
             .needs(P::Read, SCOPE)
             .doc("Says why each attempt went where it went, and of a queued delegation what it waits for."),
@@ -95,15 +107,36 @@ struct Create {
     #[serde(default)]
     instructions: Prose,
     /// Who has to approve; by default one other member, or the caller where there is no other.
-    review: Option<Review>,
+    review: Option<ReviewWanted>,
+}
+
+/// Who has to approve.
+#[derive(Deserialize, JsonSchema)]
+struct ReviewWanted {
+    /// How many approvals; 0 means that the work counts as done when it is handed in.
+    #[schemars(range(max = 10))]
+    approvals: u8,
+    /// Whose approvals count.
+    by: Reviewers,
+    /// Who may review, so many of whom have to approve; absent or empty: whoever may review the task.
+    #[serde(default)]
+    approvers: Few<Person, APPROVERS_MAX>,
+}
+
+impl ReviewWanted {
+    fn read(self) -> Result<Review, Problem> {
+        let Self { approvals, by, approvers } = self;
+        if approvals > 10 {
+            return Err(Problem::field("review.approvals", "at most 10 approvals"));
+        }
+        let approvers = approvers.0.into_iter().map(|person| person.0).collect();
+        Ok(Review { approvals, by, approvers })
+    }
 }
 
 async fn create(call: Call, input: Create) -> Result<DelegationView, Problem> {
     let review = match input.review {
-        Some(review) if review.approvals > 10 => {
-            return Err(Problem::field("review.approvals", "at most 10 approvals"));
-        }
-        Some(review) => review,
+        Some(review) => review.read()?,
         None => usual_review(&call).await?,
     };
     let id: DelegationId = call.clock().id();
@@ -116,7 +149,7 @@ async fn create(call: Call, input: Create) -> Result<DelegationView, Problem> {
 /// One other member approves, or the caller where there is no other.
 pub(super) async fn usual_review(call: &Call) -> Result<Review, Problem> {
     let others = queries::other_reviewers(&call.tenant()?, call.principal()?).await?;
-    Ok(Review { approvals: 1, by: if others > 0 { Reviewers::Others } else { Reviewers::Anyone } })
+    Ok(Review::by(1, if others > 0 { Reviewers::Others } else { Reviewers::Anyone }))
 }
 
 async fn read(call: &Call, id: DelegationId) -> Result<DelegationView, Problem> {
@@ -244,6 +277,24 @@ struct SubmitReview {
 async fn review(call: Call, input: SubmitReview) -> Result<DelegationView, Problem> {
     let SubmitReview { delegation_id: delegation, verdict, comment } = input;
     decide(&call, delegation, TaskCommand::Review { delegation, verdict, comment }).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SetApprovers {
+    delegation_id: DelegationId,
+    /// Who may review from now on.
+    #[schemars(length(min = 1))]
+    approvers: Few<Person, APPROVERS_MAX>,
+}
+
+async fn set_approvers(call: Call, input: SetApprovers) -> Result<DelegationView, Problem> {
+    let SetApprovers { delegation_id: delegation, approvers } = input;
+    let approvers: BTreeSet<Principal> = approvers.0.into_iter().map(|person| person.0).collect();
+    if approvers.is_empty() {
+        return Err(Problem::field("approvers", "is empty: at least one is needed"));
+    }
+    decide(&call, delegation, TaskCommand::SetApprovers { delegation, approvers }).await
 }
 
 /// Why an attempt went where it went.

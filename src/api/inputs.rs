@@ -228,6 +228,25 @@ described!(Somebody, |_| {
     })
 });
 
+/// A person.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(try_from = "Principal")]
+pub(super) struct Person(pub Principal);
+
+impl TryFrom<Principal> for Person {
+    type Error = &'static str;
+    fn try_from(who: Principal) -> Result<Self, Self::Error> {
+        who.user().map(|_| Self(who)).ok_or("must be user:ID")
+    }
+}
+
+described!(Person, |_| {
+    json_schema!({
+        "type": "string", "pattern": format!("^user:{UUID}$"),
+        "examples": ["user:0190f3c2-7b1e-7000-8000-000000000001"],
+    })
+});
+
 /// The longest address of an agent's server.
 const ADDRESS_LENGTH_MAX: usize = 4096;
 /// What an address looks like. Whether its host and port can be is seen when it is parsed.

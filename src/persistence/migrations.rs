@@ -34,6 +34,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
         14 "0014_peer_skills",
         15 "0015_documents",
         16 "0016_claims",
+        17 "0017_people_who_are_asked",
     ];
     Migrator::with_migrations(history).run(pool).await
 }

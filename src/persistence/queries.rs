@@ -38,6 +38,8 @@ const TASK: &str = "SELECT t.*, (SELECT coalesce(jsonb_agg(jsonb_build_object('d
                     'what', 'waits for a free instance', 'at', a.not_before)
                 WHEN a.status = 'awaiting' THEN jsonb_build_object('by', 'person', 'who', a.delegator,
                     'what', 'an answer is needed')
+                WHEN a.status = 'reviewing' AND a.review_missing > 0 THEN jsonb_build_object('by', 'person',
+                    'who', coalesce(a.owner, a.delegator), 'what', 'other approvers have to be named')
                 WHEN a.status = 'reviewing' THEN jsonb_build_object('by', 'person', 'who', NULL,
                     'what', 'a review is needed')
                 WHEN a.status = 'paused' THEN jsonb_build_object('by', 'person', 'who', a.delegator,

@@ -88,8 +88,11 @@ views! {
     InboxItemView {
         /// Its id: the question's, or the delegation's.
         id: uuid::Uuid,
-        /// `question`, `approval`, `auth` or `budget`: to answer; `review`: to review; `escalation`: to decide.
-        #[schemars(extend("enum" = ["question", "approval", "auth", "budget", "review", "escalation"]))]
+        /// `question`, `approval`, `auth` or `budget`: to answer; `review`: to review; `escalation`: to decide;
+        /// `review_stuck`: to name other approvers, those who were named are too few by now.
+        #[schemars(extend(
+            "enum" = ["question", "approval", "auth", "budget", "review", "escalation", "review_stuck"]
+        ))]
         kind: String,
         /// Of which task.
         task_id: TaskId,
@@ -119,7 +122,7 @@ views! {
         delegator: Principal,
         /// Who is asked first, where it is somebody.
         owner: Option<Principal>,
-        /// It is for the caller first: they delegated the work, or answer for the task.
+        /// It is for the caller first: they delegated the work, answer for the task, or were named to approve it.
         mine: bool,
         /// Since when it waits.
         since: DateTime<Utc>,
@@ -158,6 +161,8 @@ views! {
         delegator: Principal,
         /// Who has to approve.
         review: Review,
+        /// How many approvals cannot come together any more: other approvers have to be named.
+        review_missing: Option<u32>,
         /// Rounds of requested changes so far.
         round: u32,
         /// Attempts at the task since a person last had a say, when it was queued.

@@ -36,6 +36,7 @@ mod penguin_lost;
 mod penguin_real;
 mod penguin_recordings;
 mod penguin_router;
+mod people;
 mod presence;
 mod python_client;
 mod readme;

@@ -191,7 +191,10 @@ impl Doctor {
             E::DelegationSubmitted { delegation, .. } | E::DelegationReviewing { delegation, .. } => {
                 (delegation, "reviewing")
             }
-            E::DelegationReviewed { delegation, .. } | E::DelegationRecovering { delegation, .. } => (delegation, ""),
+            E::DelegationReviewed { delegation, .. }
+            | E::DelegationReviewStuck { delegation, .. }
+            | E::DelegationApproversSet { delegation, .. }
+            | E::DelegationRecovering { delegation, .. } => (delegation, ""),
             E::DelegationEscalated { delegation, .. } => (delegation, "escalated"),
             E::DelegationCancelling { delegation, .. } => (delegation, "cancelling"),
             E::DelegationCompleted { delegation } => (delegation, "completed"),
@@ -204,13 +207,13 @@ impl Doctor {
             let known = self.delegations.entry(*id).or_insert_with(|| Mandate {
                 status: "queued",
                 delegator: *delegator,
-                review: *review,
+                review: review.clone(),
                 approvals: BTreeSet::new(),
                 evidence: 0,
                 cancelling: false,
                 live: None,
             });
-            (known.review, known.evidence) = (*review, 0);
+            (known.review, known.evidence) = (review.clone(), 0);
             known.approvals.clear();
         }
         let over = matches!(status, "completed" | "cancelled" | "failed");
@@ -236,10 +239,16 @@ impl Doctor {
             E::DelegationReviewed { reviewer, verdict: Verdict::Approve, .. } => {
                 known.approvals.insert(*reviewer);
             }
+            E::DelegationApproversSet { review, approvals, .. } => {
+                known.review.clone_from(review);
+                known.approvals = approvals.iter().copied().collect();
+            }
             E::DelegationCancelling { .. } => known.cancelling = true,
             E::DelegationCompleted { .. } => {
                 let may = |who: &Principal| {
-                    who.user().is_some() && (known.review.by == Reviewers::Anyone || *who != known.delegator)
+                    let named = known.review.approvers.is_empty() || known.review.approvers.contains(who);
+                    let other = known.review.by == Reviewers::Anyone || *who != known.delegator;
+                    who.user().is_some() && named && other
                 };
                 let approved = known.approvals.len() >= usize::from(known.review.approvals);
                 let fine = known.evidence > 0 && approved && known.approvals.iter().all(may);

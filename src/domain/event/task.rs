@@ -192,6 +192,26 @@ pub enum TaskEvent {
         /// Why.
         comment: Prose,
     },
+    /// Those who may approve are too few: somebody has to name others.
+    #[serde(rename = "delegation:review_stuck")]
+    DelegationReviewStuck {
+        /// Which.
+        delegation: DelegationId,
+        /// How many approvals cannot come together.
+        missing: u8,
+        /// Who is asked first: who delegated.
+        owner: Option<Principal>,
+    },
+    /// Other people have to approve.
+    #[serde(rename = "delegation:approvers_set")]
+    DelegationApproversSet {
+        /// Which.
+        delegation: DelegationId,
+        /// Who has to approve from now on.
+        review: Review,
+        /// Approvals that were given and still count.
+        approvals: Vec<Principal>,
+    },
     /// The work is accepted.
     #[serde(rename = "delegation:completed")]
     DelegationCompleted {

@@ -143,53 +143,6 @@ impl Task {
         }
     }
 
-    pub(super) fn review(
-        &self,
-        cx: Circumstance,
-        id: DelegationId,
-        verdict: Verdict,
-        comment: Prose,
-    ) -> Result<Vec<TaskEvent>, Rejection> {
-        let open = self.open_delegation(id)?;
-        if open.status != DelegationStatus::Reviewing {
-            return Err(no_step(open.status, "reviewed"));
-        }
-        if cx.by.user().is_none() {
-            return Err(Rejection::Forbidden("only a person can review the work of an agent"));
-        }
-        if open.review.by == Reviewers::Others && cx.by == open.delegator {
-            return Err(Rejection::Forbidden("whoever delegated the work cannot review it: ask another member"));
-        }
-        if verdict == Verdict::Approve && open.approvals.contains(&cx.by) {
-            return Ok(vec![]);
-        }
-        let mut events =
-            vec![TaskEvent::DelegationReviewed { delegation: id, reviewer: cx.by, verdict, comment: comment.clone() }];
-        match verdict {
-            Verdict::Approve if open.approvals.len() + 1 < usize::from(open.review.approvals) => {}
-            Verdict::Approve => {
-                events.push(TaskEvent::DelegationCompleted { delegation: id });
-                events.extend(self.brought_to(TaskStatus::Done, "approved"));
-            }
-            Verdict::RequestChanges if open.round + 1 > ROUNDS_MAX => {
-                events.push(escalated(id, format!("{ROUNDS_MAX} rounds of changes were not enough")));
-                // It is no longer with the reviewers: they could not even decide any more.
-                let (from, to) = (TaskStatus::InProgress, TaskStatus::AwaitingInput);
-                events.extend(self.brought_to(from, "changes requested"));
-                events.push(TaskEvent::Transitioned { from, to, reason: "a person has to decide".into() });
-            }
-            Verdict::RequestChanges => {
-                events.push(with_changes(open, &comment));
-                events.extend(self.brought_to(TaskStatus::InProgress, "changes requested"));
-            }
-            Verdict::Reject => {
-                events.push(TaskEvent::DelegationFailed { delegation: id, reason: "rejected in review".into() });
-                events.extend(self.released("the work was rejected"));
-            }
-        }
-        Ok(events)
-    }
-
     /// What follows when an attempt ended without a result.
     pub(super) fn recover(
         &self,
@@ -295,7 +248,7 @@ impl Task {
                     agent: *agent,
                     instructions: instructions.clone(),
                     delegator: *delegator,
-                    review: *review,
+                    review: review.clone(),
                     round: *round,
                     not_before: *not_before,
                     attempt: None,
@@ -314,6 +267,12 @@ impl Task {
             TaskEvent::DelegationReviewed { reviewer, verdict: Verdict::Approve, .. } => {
                 if let Some(open) = &mut self.delegation {
                     open.approvals.push(*reviewer);
+                }
+            }
+            TaskEvent::DelegationApproversSet { review, approvals, .. } => {
+                if let Some(open) = &mut self.delegation {
+                    open.review.clone_from(review);
+                    open.approvals.clone_from(approvals);
                 }
             }
             TaskEvent::DelegationCompleted { delegation } => self.end(*delegation, D::Completed),
@@ -343,7 +302,7 @@ fn requeued(open: &Delegation, reason: QueueReason, tries: u32) -> TaskEvent {
         agent: open.agent,
         instructions: open.instructions.clone(),
         delegator: open.delegator,
-        review: open.review,
+        review: open.review.clone(),
         not_before: None,
         tries,
         round: open.round,
@@ -352,7 +311,7 @@ fn requeued(open: &Delegation, reason: QueueReason, tries: u32) -> TaskEvent {
     }
 }
 
-fn with_changes(open: &Delegation, comment: &Prose) -> TaskEvent {
+pub(super) fn with_changes(open: &Delegation, comment: &Prose) -> TaskEvent {
     let mut queued = requeued(open, QueueReason::ChangesRequested, 0);
     if let TaskEvent::DelegationQueued { instructions, round, .. } = &mut queued {
         *round += 1;
@@ -372,6 +331,6 @@ fn options() -> Vec<String> {
     ["resume", "reassign", "cancel"].map(String::from).to_vec()
 }
 
-fn no_step(from: DelegationStatus, to: &str) -> Rejection {
+pub(super) fn no_step(from: DelegationStatus, to: &str) -> Rejection {
     Rejection::Transition { what: "the delegation", from: from.to_string(), to: to.into() }
 }

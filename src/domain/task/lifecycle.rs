@@ -114,6 +114,8 @@ impl Task {
             | TaskEvent::DelegationSubmitted { .. }
             | TaskEvent::DelegationReviewing { .. }
             | TaskEvent::DelegationReviewed { .. }
+            | TaskEvent::DelegationReviewStuck { .. }
+            | TaskEvent::DelegationApproversSet { .. }
             | TaskEvent::DelegationCompleted { .. }
             | TaskEvent::DelegationRecovering { .. }
             | TaskEvent::DelegationEscalated { .. }

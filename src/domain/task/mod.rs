@@ -9,6 +9,7 @@ mod interrupts;
 mod ladder;
 mod lifecycle;
 mod report;
+mod review;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -193,6 +194,13 @@ pub enum TaskCommand {
         /// Why.
         comment: super::text::Prose,
     },
+    /// Name other approvers.
+    SetApprovers {
+        /// Of which delegation.
+        delegation: DelegationId,
+        /// Who.
+        approvers: BTreeSet<Principal>,
+    },
     /// Hand the queued delegation to an instance.
     Dispatch {
         /// Which.
@@ -257,6 +265,7 @@ impl Task {
             C::Reassign { delegation, agent } => self.reassign(cx, delegation, agent),
             C::Answer { delegation, interrupt, answer } => self.answer(cx, delegation, interrupt, answer),
             C::Review { delegation, verdict, comment } => self.review(cx, delegation, verdict, comment),
+            C::SetApprovers { delegation, approvers } => self.set_approvers(cx, delegation, approvers),
             C::Dispatch { delegation, attempt, agent, instance, route } => {
                 self.dispatch(cx, delegation, attempt, agent, instance, route)
             }

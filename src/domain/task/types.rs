@@ -1,6 +1,6 @@
 //! The words of a task's life.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -170,13 +170,40 @@ pub enum Verdict {
 }
 
 /// Who has to approve.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Review {
     /// How many approvals; 0 means that the work counts as done when it is handed in.
     #[schemars(range(max = 10))]
     pub approvals: u8,
     /// Whose approvals count.
     pub by: Reviewers,
+    /// Who may review, where they were named: then nobody else can.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub approvers: BTreeSet<Principal>,
+}
+
+/// The most approvers that can be named.
+pub const APPROVERS_MAX: usize = 20;
+
+impl Review {
+    /// Asks for so many approvals, of nobody in particular.
+    pub fn by(approvals: u8, by: Reviewers) -> Self {
+        Self { approvals, by, approvers: BTreeSet::new() }
+    }
+
+    /// Says why somebody's word on the work does not count, if it does not.
+    pub fn excludes(&self, who: Principal, delegator: Principal) -> Option<&'static str> {
+        match who.user() {
+            None => Some("only a person can review the work of an agent"),
+            Some(_) if self.by == Reviewers::Others && who == delegator => {
+                Some("whoever delegated the work cannot review it: ask another member")
+            }
+            Some(_) if !self.approvers.is_empty() && !self.approvers.contains(&who) => {
+                Some("only those who were named as approvers can review this work")
+            }
+            Some(_) => None,
+        }
+    }
 }
 
 /// Whose approvals count.

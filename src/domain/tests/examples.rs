@@ -59,6 +59,7 @@ pub(crate) fn examples() -> Vec<Event> {
     all.extend(document().into_iter().map(Event::Document));
     all.extend(super::examples_talk::talk().into_iter().map(Event::Conversation));
     all.extend(super::examples_squad::squad());
+    all.extend(super::examples_desk::desk().into_iter().map(Event::Task));
     all
 }
 
@@ -160,7 +161,7 @@ fn delegation() -> Vec<TaskEvent> {
             agent: Some(id(5)),
             instructions: prose("with salt"),
             delegator: person(),
-            review: Review { approvals: 2, by: Reviewers::Others },
+            review: Review::by(2, Reviewers::Others),
             not_before: DateTime::from_timestamp_millis(1_700_000_000_500),
             tries: 1,
             round: 2,
@@ -271,7 +272,7 @@ fn recovery() -> Vec<TaskEvent> {
             agent: None,
             instructions: prose(""),
             delegator: person(),
-            review: Review { approvals: 1, by: Reviewers::Others },
+            review: Review::by(1, Reviewers::Others),
             not_before: DateTime::from_timestamp_millis(1_700_000_000_500),
             tries: 1,
             round: 0,

@@ -149,5 +149,6 @@ fn is_queued(world: &World, mandate: &Mandate) -> bool {
 }
 
 fn may_approve(mandate: &Mandate, who: &Principal) -> bool {
-    who.user().is_some() && (mandate.review.by == Reviewers::Anyone || *who != mandate.delegator)
+    let named = mandate.review.approvers.is_empty() || mandate.review.approvers.contains(who);
+    who.user().is_some() && named && (mandate.review.by == Reviewers::Anyone || *who != mandate.delegator)
 }

@@ -222,7 +222,7 @@ fn refused_work_goes_to_another_agent_where_nobody_named_one() {
     let mut scene = Scene::new();
     let task = scene.task();
     let id = DelegationId(scene.world.fresh());
-    let review = Review { approvals: 0, by: Reviewers::Others };
+    let review = Review::by(0, Reviewers::Others);
     let new = NewDelegation { id, agent: None, instructions: Prose::default(), review };
     scene.run(task, 0, TaskCommand::Delegate(new)).unwrap();
     let attempt = scene.start(task);
@@ -279,7 +279,7 @@ fn nothing_but_a_persons_say_gives_a_task_its_tries_back() {
         id: DelegationId(uuid::Uuid::from_u128(77)),
         agent: None,
         instructions: Prose::default(),
-        review: Review { approvals: 0, by: Reviewers::Others },
+        review: Review::by(0, Reviewers::Others),
     };
     let woken = scene.world.run(task_ask(task, agent, TaskCommand::Delegate(new())));
     assert!(matches!(woken, Err(Rejection::Busy(_))), "another trigger has no more tries");

@@ -62,6 +62,8 @@ pub(crate) struct Mandate {
     pub cancel_wanted: bool,
     /// What was done after the last failure.
     pub step: Option<Step>,
+    /// It was said that its approvals cannot come together.
+    pub stuck: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -136,6 +138,7 @@ impl Ledger {
             (Subject::Task(id), Event::Task(event)) => {
                 self.fold_task(*id, event);
                 self.fold_delegation(*id, event);
+                self.fold_desk(event);
                 self.fold_attempt(*id, event);
             }
             (Subject::Agent(id), Event::Agent(event)) => self.fold_agent(*id, event),
@@ -235,12 +238,14 @@ impl Ledger {
             evidence: vec![],
             cancel_wanted: false,
             step: None,
+            stuck: false,
         });
         known.phase = phase;
         match event {
             TaskEvent::DelegationQueued { agent, delegator, review, step, .. } => {
                 known.step = step.as_deref().cloned();
-                (known.agent, known.delegator, known.review) = (*agent, *delegator, *review);
+                (known.agent, known.delegator, known.review) = (*agent, *delegator, review.clone());
+                known.stuck = false;
                 known.approvals.clear();
                 known.evidence.clear();
             }

@@ -54,10 +54,11 @@ pub(crate) enum Kind {
     Follow,
     Webhook,
     Document,
+    Desk,
 }
 
 /// How often each kind comes; what leads deep comes often.
-const WEIGHTS: [(u32, Kind); 29] = [
+const WEIGHTS: [(u32, Kind); 30] = [
     (4, Kind::CreateTask),
     (1, Kind::CreateProject),
     (1, Kind::ChangeProject),
@@ -86,7 +87,8 @@ const WEIGHTS: [(u32, Kind); 29] = [
     (8, Kind::Turn),
     (1, Kind::Follow),
     (2, Kind::Webhook),
-    (2, Kind::Document),
+    (3, Kind::Document),
+    (5, Kind::Desk),
 ];
 
 /// One random command, or two that race.
@@ -260,6 +262,7 @@ pub(super) fn ask(world: &World, kind: Kind, pick: &[usize; 3]) -> Option<Ask> {
         Kind::Follow => super::plan_talk::follow(world, pick),
         Kind::Webhook => super::plan_talk::webhook(world, pick),
         Kind::Document => super::plan_talk::document(world, pick),
+        Kind::Desk => super::plan_desk::desk(world, pick),
     }
 }
 

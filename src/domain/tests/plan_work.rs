@@ -38,8 +38,18 @@ pub(super) fn delegate(world: &World, task: Option<TaskId>, pick: &[usize; 3]) -
         id: again.unwrap_or_else(|| world.fresh().into()),
         agent: choose(world.ledger.agents.keys().copied(), b / 3).filter(|_| b % 3 != 0),
         instructions: Prose::fitted("please"),
-        review: Review { approvals: (b % 4).min(2) as u8, by: [Reviewers::Others, Reviewers::Anyone][c % 2] },
+        review: review_wanted(b, c),
     })
+}
+
+/// At most two approvals, now and then of people who were named.
+fn review_wanted(b: usize, c: usize) -> Review {
+    let named = [0, c / 5, c / 7].map(|n| Principal::User(person(n)));
+    Review {
+        approvals: (b % 4).min(2) as u8,
+        by: [Reviewers::Others, Reviewers::Anyone][c % 2],
+        approvers: named.into_iter().filter(|_| c % 5 == 0 && b % 4 > 0).collect(),
+    }
 }
 
 /// What the agenda says, as the conductor would.

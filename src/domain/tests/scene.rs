@@ -16,7 +16,7 @@ use crate::domain::{
     run::InterruptKind,
     task::{NewDelegation, NewTask, Report, Review, Reviewers, TaskCommand, TaskStatus, Verdict},
     text::Prose,
-    workspace::{Completed, Gate, WorkspaceCommand},
+    workspace::{Completed, Gate, Role, WorkspaceCommand},
 };
 
 use super::{
@@ -51,6 +51,10 @@ impl Scene {
         let mut scene = Self { world, agent, instance, project: project.into() };
         let create = WorkspaceCommand::Create { name: title("w"), owner: person(0) };
         scene.ask(Subject::Workspace(WorkspaceId(uuid::Uuid::from_u128(1))), Command::Workspace(create)).unwrap();
+        for n in [1, 2] {
+            let add = WorkspaceCommand::AddMember { user: person(n), role: Role::Member.into() };
+            scene.ask(Subject::Workspace(WorkspaceId(uuid::Uuid::from_u128(1))), Command::Workspace(add)).unwrap();
+        }
         let create = ProjectCommand::Create { name: title("link"), key: None, description: Prose::default() };
         scene.ask(Subject::Project(project.into()), Command::Project(create)).unwrap();
         let instances = vec![NewInstance { id: instance, url: "x".into(), model: None, slots: 2, turns_max: 9 }];
@@ -96,7 +100,7 @@ impl Scene {
     /// Delegates to the agent by name, as person 0.
     pub fn delegate(&mut self, task: TaskId, approvals: u8, by: Reviewers) -> DelegationId {
         let id = DelegationId(self.world.fresh());
-        let review = Review { approvals, by };
+        let review = Review::by(approvals, by);
         let new = NewDelegation { id, agent: Some(self.agent), instructions: Prose::fitted("please"), review };
         self.run(task, 0, TaskCommand::Delegate(new)).unwrap();
         id

@@ -178,7 +178,7 @@ impl Workspace {
     }
 
     /// Decides what a principal may do with a thing of the workspace.
-    fn decision(&self, who: Principal, subject: Subject) -> Option<Decision> {
+    pub(super) fn decision(&self, who: Principal, subject: Subject) -> Option<Decision> {
         let mut chain = vec![subject];
         match subject {
             Subject::Task(id) => chain.extend(self.graph.project_of(id).map(Subject::Project)),

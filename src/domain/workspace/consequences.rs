@@ -1,7 +1,7 @@
 //! What one fact means for other entities: gates that open, work that nobody would do any more, what an agent does now.
 
 use crate::domain::{
-    event::{AgentEvent, ConversationEvent, Event, TaskEvent},
+    event::{AgentEvent, ConversationEvent, Event, TaskEvent, WorkspaceEvent},
     ids::{AgentId, ConversationId, DelegationId, Subject, TaskId},
     task::{Step, TaskStatus, escalated},
 };
@@ -23,10 +23,12 @@ impl Workspace {
                         self.escalation(*id, *delegation, &why, Some(step))
                     }
                     TaskEvent::DelegationQueued { agent: Some(agent), .. } => self.escalations(*agent),
+                    TaskEvent::DelegationReviewing { delegation, .. } => self.stuck(*delegation).into_iter().collect(),
                     _ => vec![],
                 };
                 tasks.chain(stranded).chain(self.schedule.status_after(event).map(agent_fact)).collect()
             }
+            (Subject::Workspace(_), Event::Workspace(event)) if changes_rights(event) => self.all_stuck(),
             (Subject::Agent(_), Event::Agent(AgentEvent::Status { .. })) => vec![],
             (Subject::Agent(id), Event::Agent(_)) => {
                 let status = self.schedule.changed_status(*id).map(|event| agent_fact((*id, event)));
@@ -63,6 +65,19 @@ impl Workspace {
         let events = std::iter::once(escalated).chain(stops);
         events.map(|event| Fact { subject: Subject::Task(task), event: event.into() }).collect()
     }
+}
+
+/// Tells whether somebody may be less from now on.
+fn changes_rights(event: &WorkspaceEvent) -> bool {
+    use WorkspaceEvent as E;
+    matches!(
+        event,
+        E::MemberUpdated { .. }
+            | E::MemberRemoved { .. }
+            | E::RoleUpdated { .. }
+            | E::GrantSet { .. }
+            | E::GrantRemoved { .. }
+    )
 }
 
 fn room_fact(id: ConversationId, event: ConversationEvent) -> Fact {

@@ -9,11 +9,13 @@ mod access;
 mod agenda;
 mod claims;
 mod consequences;
+mod desk;
 mod graph;
 mod hint;
 mod hooks;
 mod lessons;
 mod members;
+mod reviewers;
 mod rooms;
 mod route;
 mod schedule;
@@ -199,11 +201,17 @@ impl Workspace {
             // behind the gate, and where the agent takes no more work a person is asked (see `consequences`).
             TaskEvent::DelegationQueued { agent, step: Some(step), .. } => self.schedule.settle(*agent, step),
             TaskEvent::DelegationQueued { reason: QueueReason::Retry | QueueReason::ChangesRequested, .. } => {}
-            TaskEvent::DelegationQueued { agent, .. } => {
+            TaskEvent::DelegationQueued { agent, review, delegator, reason, .. } => {
                 if !self.graph.is_open(id) {
                     return Err(Rejection::Busy("the task waits for other tasks"));
                 }
                 self.schedule.must_take_work(*agent)?;
+                if *reason == QueueReason::Created {
+                    self.must_be_reviewable(id, review, *delegator, &BTreeSet::new())?;
+                }
+            }
+            TaskEvent::DelegationApproversSet { delegation, review, approvals } => {
+                self.must_have_reviewers(id, *delegation, review, approvals)?;
             }
             TaskEvent::AttemptStarted { agent, instance, .. } => {
                 if !self.graph.is_open(id) {
@@ -312,6 +320,7 @@ impl Workspace {
                     numbering.last = *number;
                 }
                 self.graph.apply(*id, event);
+                self.schedule.desk.apply(*id, event);
                 let (kind, priority) = (self.graph.project_of(*id), self.graph.priority_of(*id));
                 self.schedule.apply_task(offset, at, *id, Work { kind, priority }, event);
                 for id in self.graph.touched_by(*id, event) {

@@ -16,6 +16,7 @@ use crate::domain::{
 
 use super::{
     claims::Claimed,
+    desk::Desk,
     hint::Hint,
     hooks::Hooks,
     lessons::{Lessons, attempt_of},
@@ -42,6 +43,8 @@ pub struct Schedule {
     pub(super) turns: Turns,
     #[serde(default)]
     pub(super) claimed: Claimed,
+    #[serde(default)]
+    pub(super) desk: Desk,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

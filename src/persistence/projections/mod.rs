@@ -2,6 +2,7 @@
 //! however many events the batch has.
 
 mod agents;
+mod desk;
 mod documents;
 mod people;
 mod rows;

@@ -62,7 +62,7 @@ tables! {
         "healthy", "boot", "cause", "probed_at", "standing", "standing_cause"] of "workspace_id";
     ASSIGNMENTS = "agent_assignments" ("id") ["workspace_id", "task_id", "agent_id", "status", "reason",
         "instructions", "delegator", "review", "round", "tries", "not_before", "step", "owner", "options", "proposal",
-        "queued_offset", "attempt_id", "output", "evidence", "version",
+        "queued_offset", "attempt_id", "output", "evidence", "review_missing", "waiting_since", "version",
         "created_at", "updated_at", "ended_at"] of "workspace_id";
     SESSIONS = "agent_sessions" ("id") ["workspace_id", "task_id", "delegation_id", "agent_id", "instance_id",
         "fence", "status", "outcome", "failure_class", "failure_message", "route", "progress", "phase",

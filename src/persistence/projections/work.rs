@@ -122,6 +122,7 @@ pub(super) fn task(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent
         _ => {}
     }
     delegation(changes, recorded, event);
+    super::desk::task(changes, recorded, event);
     attempt(changes, recorded, event);
     changes.update(&TASKS, row);
 }
@@ -163,7 +164,7 @@ fn delegation(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
                 "id": delegation, "task_id": recorded.subject.id(), "agent_id": agent, "status": D::Queued,
                 "reason": reason, "instructions": instructions, "delegator": delegator, "review": review,
                 "round": round, "tries": tries, "not_before": not_before, "step": step, "owner": null,
-                "options": null, "proposal": null, "queued_offset": version, "attempt_id": null, "evidence": [], "version": version,
+                "options": null, "proposal": null, "review_missing": null, "queued_offset": version, "attempt_id": null, "evidence": [], "version": version,
                 "updated_at": at,
             });
             if *reason == QueueReason::Created {

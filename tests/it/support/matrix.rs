@@ -98,6 +98,7 @@ impl World {
             "effect" => json!("allow"),
             "subject" => json!(format!("project:{}", self.id("project_id"))),
             "principal" => json!(format!("user:{}", self.id("user_id"))),
+            "approvers" => json!([format!("user:{}", self.id("user_id"))]),
             "members" => json!([format!("user:{}", self.person.id)]),
             "to" => json!("backlog"),
             "q" => json!("write"),
