@@ -233,6 +233,7 @@ fn queued(delegation: DelegationId) -> TaskEvent {
         round: 0,
         reason: QueueReason::Created,
         step: None,
+        terms: Default::default(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Settings: built-in defaults < `cluster.toml` < environment. Flags of the command line come on top, in `cli`.
 
 mod attempts;
+mod clocks;
+mod connections;
 mod oidc;
 mod peers;
 
@@ -16,6 +18,8 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 pub use attempts::Attempts;
+pub use clocks::{CLOCKS, Clocks};
+pub use connections::{CONNECTIONS, Connections};
 pub use oidc::{Oidc, web_address};
 pub use peers::{PEERS, Peers};
 
@@ -33,21 +37,6 @@ pub struct Rates {
     pub writes: u32,
     /// Logins and what else needs no token, per address: `LINK_RATE_CREDENTIALS`.
     pub credentials: u32,
-}
-
-/// What connections may take, unless set otherwise. Proxies keep theirs for a minute: they are the ones to end them.
-pub const CONNECTIONS: Connections =
-    Connections { max: 10_000, idle: Duration::from_secs(75), heartbeat: Duration::from_secs(20) };
-
-/// What connections may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Connections {
-    /// Open at once, sockets among them; with more, new ones are refused: `LINK_CONNECTIONS_MAX`.
-    pub max: usize,
-    /// A connection that takes longer to send the head of its next request is closed: `LINK_CONNECTION_IDLE_SECS`.
-    pub idle: Duration,
-    /// Between two pings to a socket; after two without a sign of life it is closed: `LINK_HEARTBEAT_SECS`.
-    pub heartbeat: Duration,
 }
 
 /// Everything that can be set.
@@ -71,6 +60,8 @@ pub struct Config {
     pub entity_idle: Duration,
     /// How much of a workspace's work may run at the same time.
     pub attempts: Attempts,
+    /// After how long people are reminded of what waits for them.
+    pub clocks: Clocks,
     /// What connections may take.
     pub connections: Connections,
     /// What is waited for of agents that connect.
@@ -132,6 +123,10 @@ struct File {
     entity_idle_secs: Option<u64>,
     attempts_max: Option<u32>,
     background_attempts_max: Option<u32>,
+    remind_question_secs: Option<u64>,
+    remind_review_secs: Option<u64>,
+    remind_escalation_secs: Option<u64>,
+    queue_limit_secs: Option<u64>,
     connections_max: Option<usize>,
     connection_idle_secs: Option<u64>,
     heartbeat_secs: Option<u64>,
@@ -188,11 +183,20 @@ impl Config {
             jwt_key: or("LINK_JWT_KEY", file.jwt_key),
             entity_idle: seconds("LINK_ENTITY_IDLE_SECS", env, file.entity_idle_secs, ENTITY_IDLE)?,
             attempts: Attempts::read(env, file.attempts_max, file.background_attempts_max)?,
-            connections: Connections {
-                max: parsed("LINK_CONNECTIONS_MAX", env, file.connections_max.unwrap_or(CONNECTIONS.max))?.max(1),
-                idle: seconds("LINK_CONNECTION_IDLE_SECS", env, file.connection_idle_secs, CONNECTIONS.idle)?,
-                heartbeat: seconds("LINK_HEARTBEAT_SECS", env, file.heartbeat_secs, CONNECTIONS.heartbeat)?,
-            },
+            clocks: clocks::read(
+                env,
+                [
+                    file.remind_question_secs,
+                    file.remind_review_secs,
+                    file.remind_escalation_secs,
+                    file.queue_limit_secs,
+                ],
+            )?,
+            connections: connections::read(
+                env,
+                file.connections_max,
+                [file.connection_idle_secs, file.heartbeat_secs],
+            )?,
             peers: peers::read(env, [file.peer_heartbeat_secs, file.peer_suspect_secs, file.peer_lost_secs])?,
             rates: Rates {
                 reads: parsed("LINK_RATE_READS", env, file.rate_reads.unwrap_or(RATES.reads))?,
@@ -234,6 +238,7 @@ impl fmt::Debug for Config {
             .field("jwt_key", &masked(&self.jwt_key))
             .field("entity_idle", &self.entity_idle)
             .field("attempts", &self.attempts)
+            .field("clocks", &self.clocks)
             .field("connections", &self.connections)
             .field("peers", &self.peers)
             .field("rates", &self.rates)

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use chrono::TimeDelta;
 use futures::future::join_all;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::{PgPool, postgres::PgConnectOptions};
@@ -37,7 +38,7 @@ use crate::{
     clock::Clock,
     cluster::{ALIVE, HEARTBEAT, Identity, Membership, Standing},
     config::{self, Attempts, Config, Rates},
-    domain::{agent::RuntimeKind, routing::Bulkheads},
+    domain::{agent::RuntimeKind, routing::Bulkheads, workspace::Patience},
     oidc::Provider,
     persistence::{Pools, deliveries, embedded, log, logins, oidc, revocations, secrets::Vault},
     telemetry,
@@ -98,7 +99,8 @@ impl Node {
         let http = http()?;
         let runtimes = runtimes(http.clone(), config.peers);
         let Attempts { max: workspace, background_max: background } = config.attempts;
-        let hosting = Hosting { entity_idle: config.entity_idle, bulkheads: Bulkheads { workspace, background } };
+        let bulkheads = Bulkheads { workspace, background };
+        let hosting = Hosting { entity_idle: config.entity_idle, bulkheads, patience: patience(config.clocks) };
         let context = Arc::new(Context::new(pools, clock, membership, vault, postman, runtimes, hosting));
         let (directory, directory_task) = Directory::start(context.clone()).await?;
         let Rates { reads, writes, credentials } = config.rates;
@@ -272,4 +274,10 @@ async fn tidy(context: Arc<Context>, stopping: CancellationToken) {
             tracing::warn!(%error, "old deliveries not forgotten; the next time they are");
         }
     }
+}
+
+fn patience(settings: config::Clocks) -> Patience {
+    let config::Clocks { question, review, escalation, queue } = settings;
+    let time = |time: Duration| TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX);
+    Patience { question: time(question), review: time(review), escalation: time(escalation), queue: time(queue) }
 }

@@ -22,7 +22,9 @@ use crate::domain::{
     workspace::{Agenda, Dispatch, LapsedTurn, NextTurn, RunningTurn, Schedule},
 };
 
-use super::{context::Context, request::CommandError, supervisor::SupervisorMessage, turn, workspace::WorkspaceHandle};
+use super::{
+    clocks, context::Context, request::CommandError, supervisor::SupervisorMessage, turn, workspace::WorkspaceHandle,
+};
 
 /// How often it looks without being told: what was missed is caught here.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
@@ -109,6 +111,7 @@ impl Actor for Conductor {
         for chunk in agenda.dispatch.chunks(DISPATCHES_MAX) {
             join_all(chunk.iter().map(|dispatch| state.dispatch(dispatch))).await;
         }
+        clocks::look(&state.handle, &schedule, now).await;
         if let Some(time) = agenda.look_again.filter(|time| *time > now) {
             let pause = (time - now).to_std().unwrap_or_default() + Duration::from_millis(5);
             if pause < LOOK_EVERY {

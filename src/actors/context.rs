@@ -13,6 +13,7 @@ use crate::{
         agent::RuntimeKind,
         ids::{Subject, WorkspaceId},
         routing::Bulkheads,
+        workspace::Patience,
     },
     persistence::{
         Pools,
@@ -63,6 +64,8 @@ pub struct Context {
     pub entity_idle: Duration,
     /// How much of a workspace's work may run at the same time.
     pub bulkheads: Bulkheads,
+    /// After how long people are reminded of what waits for them.
+    pub patience: Patience,
     snapshots: Arc<Semaphore>,
 }
 
@@ -73,6 +76,8 @@ pub struct Hosting {
     pub entity_idle: Duration,
     /// How much of a workspace's work may run at the same time.
     pub bulkheads: Bulkheads,
+    /// After how long people are reminded of what waits for them.
+    pub patience: Patience,
 }
 
 impl Context {
@@ -84,7 +89,7 @@ impl Context {
         vault: Vault,
         postman: Postman,
         runtimes: Runtimes,
-        Hosting { entity_idle, bulkheads }: Hosting,
+        Hosting { entity_idle, bulkheads, patience }: Hosting,
     ) -> Self {
         let Runtimes { called: mut runtimes, peers } = runtimes;
         runtimes.insert(runtime_name(RuntimeKind::Peer), peers.clone());
@@ -104,6 +109,7 @@ impl Context {
             peers,
             entity_idle,
             bulkheads,
+            patience,
             snapshots,
         }
     }

@@ -18,6 +18,7 @@
 
 mod children;
 pub mod client;
+mod clocks;
 mod conductor;
 pub mod context;
 pub mod directory;

@@ -14,7 +14,10 @@ use crate::{
         permission::Permission as P,
         principal::Principal,
         routing::Held,
-        task::{APPROVERS_MAX, DelegationStatus, NewDelegation, Review, Reviewers, Route, TaskCommand, Verdict},
+        task::{
+            APPROVERS_MAX, DelegationStatus, EXPIRY_SECS_MAX, Expiry, NewDelegation, Review, Reviewers, Route,
+            TaskCommand, Terms, Verdict,
+        },
         text::{Prose, Text},
     },
     persistence::{
@@ -108,6 +111,8 @@ struct Create {
     instructions: Prose,
     /// Who has to approve; by default one other member, or the caller where there is no other.
     review: Option<ReviewWanted>,
+    /// What becomes of the agent's questions that nobody answers; absent: they wait for ever.
+    expiry: Option<Expiry>,
 }
 
 /// Who has to approve.
@@ -139,8 +144,12 @@ async fn create(call: Call, input: Create) -> Result<DelegationView, Problem> {
         Some(review) => review.read()?,
         None => usual_review(&call).await?,
     };
+    if input.expiry.as_ref().is_some_and(|expiry| !(1..=EXPIRY_SECS_MAX).contains(&expiry.after_secs)) {
+        return Err(Problem::field("expiry.after_secs", format!("must be 1 to {EXPIRY_SECS_MAX}")));
+    }
+    let terms = Terms { expiry: input.expiry };
     let id: DelegationId = call.clock().id();
-    let new = NewDelegation { id, agent: input.agent_id, instructions: input.instructions, review };
+    let new = NewDelegation { id, agent: input.agent_id, instructions: input.instructions, review, terms };
     let command = Command::Task(Box::new(TaskCommand::Delegate(new)));
     let made = call.execute_making(Subject::Task(input.task_id), command, id.0).await?;
     read(&call, made.into()).await

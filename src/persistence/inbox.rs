@@ -15,11 +15,13 @@ use super::{
 /// Each kind of decision: its id, what it is about, and since when it waits.
 const ITEMS: &str = "WITH items AS (
     SELECT i.id, i.kind, i.task_id, i.delegation_id, i.attempt_id, i.prompt AS text, i.details,
-        NULL::jsonb AS options, NULL::text AS proposal, NULL::text AS owner, i.opened_at AS since
+        NULL::jsonb AS options, NULL::text AS proposal, NULL::text AS owner, i.opened_at AS since, i.reminders,
+        i.reminded
     FROM interrupts i WHERE i.workspace_id = $1 AND i.status = 'open'
     UNION ALL
     SELECT d.id, 'review', d.task_id, d.id, d.attempt_id, coalesce(d.output, ''), NULL,
-        '[\"approve\", \"request_changes\", \"reject\"]'::jsonb, NULL, NULL, coalesce(d.waiting_since, d.updated_at)
+        '[\"approve\", \"request_changes\", \"reject\"]'::jsonb, NULL, NULL, coalesce(d.waiting_since, d.updated_at),
+        d.reminders, d.reminded
     FROM agent_assignments d WHERE d.workspace_id = $1 AND d.ended_at IS NULL AND d.status = 'reviewing'
         AND (d.review ->> 'by' = 'anyone' OR d.delegator <> $2)
         AND (NOT d.review ? 'approvers' OR d.review -> 'approvers' ? $2)
@@ -27,14 +29,21 @@ const ITEMS: &str = "WITH items AS (
             AND r.reviewer = $2)
     UNION ALL
     SELECT d.id, 'escalation', d.task_id, d.id, d.attempt_id, coalesce(d.reason, ''), d.step,
-        d.options, d.proposal, d.owner, coalesce(d.waiting_since, d.updated_at)
+        d.options, d.proposal, d.owner, coalesce(d.waiting_since, d.updated_at),
+        d.reminders, d.reminded
     FROM agent_assignments d WHERE d.workspace_id = $1 AND d.ended_at IS NULL AND d.status = 'escalated'
     UNION ALL
     SELECT d.id, 'review_stuck', d.task_id, d.id, d.attempt_id,
         'approvals are missing that nobody who was named can give: ' || d.review_missing, NULL,
-        '[\"set_approvers\", \"cancel\"]'::jsonb, NULL, d.owner, coalesce(d.waiting_since, d.updated_at)
+        '[\"set_approvers\", \"cancel\"]'::jsonb, NULL, d.owner, coalesce(d.waiting_since, d.updated_at),
+        d.reminders, d.reminded
     FROM agent_assignments d WHERE d.workspace_id = $1 AND d.ended_at IS NULL AND d.status = 'reviewing'
         AND d.review_missing > 0
+    UNION ALL
+    SELECT d.id, 'queue', d.task_id, d.id, d.attempt_id, d.overdue, NULL, '[\"reassign\", \"cancel\"]'::jsonb, NULL,
+        d.owner, coalesce(d.waiting_since, d.updated_at), d.reminders, d.reminded
+    FROM agent_assignments d WHERE d.workspace_id = $1 AND d.ended_at IS NULL AND d.status = 'queued'
+        AND d.overdue IS NOT NULL
 )";
 
 /// Returns a page of what somebody may decide, oldest first.
@@ -54,7 +63,7 @@ pub async fn inbox(
     let select = format!(
         "{ITEMS} SELECT n.*, t.identifier, t.title, t.priority, t.project_id, a.agent_id, a.delegator,
             (coalesce(n.owner, a.delegator) = $2 OR t.assignee IS NOT DISTINCT FROM $2
-                OR n.kind = 'review' AND a.review ? 'approvers') AS mine"
+                OR n.kind = 'review' AND a.review ? 'approvers' OR n.reminded ? $2) AS mine"
     );
     let rest = format!(
         "FROM items n JOIN tasks t ON t.id = n.task_id JOIN agent_assignments a ON a.id = n.delegation_id

@@ -35,6 +35,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
         15 "0015_documents",
         16 "0016_claims",
         17 "0017_people_who_are_asked",
+        18 "0018_clocks",
     ];
     Migrator::with_migrations(history).run(pool).await
 }

@@ -10,7 +10,7 @@ use crate::domain::{
     ids::*,
     principal::Principal,
     run::InterruptKind,
-    task::{DelegationStatus, Priority, Review, Route, Step, Verdict},
+    task::{DelegationStatus, Expiry, Priority, Review, Route, Step, Terms, Verdict},
 };
 
 use super::views::views;
@@ -83,15 +83,19 @@ views! {
         answered_by: Option<Principal>,
         /// Since when.
         opened_at: DateTime<Utc>,
+        /// When it expires, where that was agreed.
+        expires_at: Option<DateTime<Utc>>,
+        /// What was agreed for questions that nobody answers, where that decided it.
+        policy: Option<Expiry>,
     }
     /// Something that waits for a person's decision.
     InboxItemView {
         /// Its id: the question's, or the delegation's.
         id: uuid::Uuid,
         /// `question`, `approval`, `auth` or `budget`: to answer; `review`: to review; `escalation`: to decide;
-        /// `review_stuck`: to name other approvers, those who were named are too few by now.
+        /// `review_stuck`: to name other approvers, those who were named are too few by now; `queue`: nobody takes it.
         #[schemars(extend(
-            "enum" = ["question", "approval", "auth", "budget", "review", "escalation", "review_stuck"]
+            "enum" = ["question", "approval", "auth", "budget", "review", "escalation", "review_stuck", "queue"]
         ))]
         kind: String,
         /// Of which task.
@@ -124,6 +128,8 @@ views! {
         owner: Option<Principal>,
         /// It is for the caller first: they delegated the work, answer for the task, or were named to approve it.
         mine: bool,
+        /// How often those who can decide were reminded.
+        reminders: u32,
         /// Since when it waits.
         since: DateTime<Utc>,
     }
@@ -163,6 +169,10 @@ views! {
         review: Review,
         /// How many approvals cannot come together any more: other approvers have to be named.
         review_missing: Option<u32>,
+        /// What else was agreed.
+        terms: Terms,
+        /// Why it has been in the queue for too long, where it has.
+        overdue: Option<String>,
         /// Rounds of requested changes so far.
         round: u32,
         /// Attempts at the task since a person last had a say, when it was queued.

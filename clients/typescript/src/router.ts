@@ -311,6 +311,8 @@ export interface DelegationView {
   options: string[] | null;
   /** The agent's final words. */
   output: string | null;
+  /** Why it has been in the queue for too long, where it has. */
+  overdue: string | null;
   /** Who is asked, where a person has to decide. */
   owner: Principal | null;
   /** What Link would do, for them to agree to. */
@@ -319,6 +321,8 @@ export interface DelegationView {
   reason: string | null;
   /** Who has to approve. */
   review: Review;
+  /** How many approvals cannot come together any more: other approvers have to be named. */
+  review_missing: number | null;
   /** All reviews, oldest first. */
   reviews: ReviewView[];
   /** Rounds of requested changes so far. */
@@ -329,6 +333,8 @@ export interface DelegationView {
   step: Step | null;
   /** Of what. */
   task_id: TaskId;
+  /** What else was agreed. */
+  terms: Terms;
   /** Attempts at the task since a person last had a say, when it was queued. */
   tries: number;
   /** Last changed. */
@@ -458,6 +464,14 @@ export interface EventView {
 export interface Everyone {
   /** Members first, then agents; at most 1,000 of each. */
   items: PresenceView[];
+}
+
+/** What becomes of questions that nobody answers. */
+export interface Expiry {
+  /** After so many seconds. */
+  after_secs: number;
+  /** What. */
+  then: Lapse;
 }
 
 /** Why one permission is there, or not. */
@@ -607,9 +621,9 @@ export interface InboxItemView {
   id: string;
   /** `KEY-12`. */
   identifier: string;
-  /** `question`, `approval`, `auth` or `budget`: to answer; `review`: to review; `escalation`: to decide. */
-  kind: "question" | "approval" | "auth" | "budget" | "review" | "escalation";
-  /** It is for the caller first: they delegated the work, or answer for the task. */
+  /** `question`, `approval`, `auth` or `budget`: to answer; `review`: to review; `escalation`: to decide; `review_stuck`: to name other approvers, those who were named are too few by now; `queue`: nobody takes it. */
+  kind: "question" | "approval" | "auth" | "budget" | "review" | "escalation" | "review_stuck" | "queue";
+  /** It is for the caller first: they delegated the work, answer for the task, or were named to approve it. */
   mine: boolean;
   /** What can be done, where it is no question. */
   options: string[] | null;
@@ -621,6 +635,8 @@ export interface InboxItemView {
   project_id: ProjectId;
   /** What Link would do, to agree to. */
   proposal: string | null;
+  /** How often those who can decide were reminded. */
+  reminders: number;
   /** Since when it waits. */
   since: string;
   /** Of which task. */
@@ -690,12 +706,16 @@ export interface InterruptView {
   attempt_id: AttemptId;
   /** Options, resource, schema of the answer. */
   details: unknown;
+  /** When it expires, where that was agreed. */
+  expires_at: string | null;
   /** Its id. */
   id: InterruptId;
   /** What kind. */
   kind: InterruptKind;
   /** Since when. */
   opened_at: string;
+  /** What was agreed for questions that nobody answers, where that decided it. */
+  policy: Expiry | null;
   /** The question. */
   prompt: string;
   /** open, answered, delivered or closed. */
@@ -721,6 +741,11 @@ export interface KeyView {
   scopes: string[];
   workspace_id: WorkspaceId | null;
 }
+
+/** What becomes of a question that nobody answered in time. */
+export type Lapse = "deny" | "escalate" | {
+  answer: unknown;
+};
 
 /** An event that comes by itself. */
 export interface LiveEvent {
@@ -1092,6 +1117,8 @@ export interface Removed2 {
 export interface Review {
   /** How many approvals; 0 means that the work counts as done when it is handed in. */
   approvals: number;
+  /** Who may review, where they were named: then nobody else can. */
+  approvers?: Principal[];
   /** Whose approvals count. */
   by: Reviewers;
 }
@@ -1106,6 +1133,16 @@ export interface ReviewView {
   reviewer: Principal;
   /** How. */
   verdict: Verdict;
+}
+
+/** Who has to approve. */
+export interface ReviewWanted {
+  /** How many approvals; 0 means that the work counts as done when it is handed in. */
+  approvals: number;
+  /** Who may review, so many of whom have to approve; absent or empty: whoever may review the task. */
+  approvers?: string[];
+  /** Whose approvals count. */
+  by: Reviewers;
 }
 
 /** Whose approvals count. */
@@ -1298,6 +1335,12 @@ export interface TeamView {
   members: Principal[];
   /** Its name. */
   name: string;
+}
+
+/** What a delegation was agreed under, beside its review. */
+export interface Terms {
+  /** What becomes of questions that nobody answers; absent: they wait for ever. */
+  expiry?: Expiry | null;
 }
 
 /** One change of the text. Several are made one after another: places are those that the ones before left. */
@@ -2018,12 +2061,14 @@ export interface AgentsRemoveInstanceInput {
 export interface DelegationCreateInput {
   /** The agent; absent lets Link choose one with a free slot. */
   agent_id?: AgentId | null;
+  /** What becomes of the agent's questions that nobody answers; absent: they wait for ever. */
+  expiry?: Expiry | null;
   /** What to do beyond the task's own words. */
   instructions?: string;
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
   /** Who has to approve; by default one other member, or the caller where there is no other. */
-  review?: Review | null;
+  review?: ReviewWanted | null;
   task_id: TaskId;
 }
 
@@ -2088,6 +2133,14 @@ export interface DelegationSubmitReviewInput {
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
   verdict: Verdict;
+}
+
+export interface DelegationSetApproversInput {
+  /** Who may review from now on. */
+  approvers: string[];
+  delegation_id: DelegationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
 }
 
 export interface DelegationExplainRouteInput {
@@ -2575,6 +2628,8 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     answer: Mutation<DelegationAnswerInput, DelegationView>;
     /** Approves what was handed in, asks for changes, or rejects it. */
     submit_review: Mutation<DelegationSubmitReviewInput, DelegationView>;
+    /** Names other approvers; how many of them have to approve stays as it was agreed. */
+    set_approvers: Mutation<DelegationSetApproversInput, DelegationView>;
     /** Says why each attempt went where it went, and of a queued delegation what it waits for. */
     explain_route: Query<DelegationExplainRouteInput, Routes>;
     /** Lists what all attempts of a delegation produced. */

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use crate::domain::{
     event::{Recorded, TaskEvent},
     ids::*,
-    task::TRIES_MAX,
+    task::{Expiry, TRIES_MAX},
 };
 
 use super::ledger::{Doctor, Try};
@@ -63,7 +63,7 @@ impl Doctor {
                     card.steps.clear();
                 }
             }
-            E::InterruptResolved { .. } => {
+            E::InterruptResolved { policy: None, .. } => {
                 if let Some(card) = self.card(task) {
                     card.steps.clear();
                 }
@@ -115,19 +115,48 @@ impl Doctor {
         }
     }
 
+    /// What was agreed for a question that nobody answers.
+    fn agreed(&self, interrupt: InterruptId) -> Option<Expiry> {
+        let (attempt, _) = self.questions.get(&interrupt)?;
+        let delegation = self.attempts.get(attempt)?.delegation;
+        self.delegations.get(&delegation)?.terms.expiry.clone()
+    }
+
     pub(super) fn asked(&mut self, recorded: &Recorded, event: &TaskEvent) {
         let offset = recorded.offset;
         match event {
             TaskEvent::InterruptOpened { interrupt, attempt, .. } => {
                 self.questions.insert(*interrupt, (*attempt, true));
             }
-            TaskEvent::InterruptResolved { interrupt, by, .. } => {
+            TaskEvent::InterruptResolved { interrupt, by, policy, .. } => {
                 let open = self.questions.get_mut(interrupt).is_some_and(|(_, open)| std::mem::take(open));
-                if !open || by.user().is_none() {
+                let agreed = self.agreed(*interrupt);
+                let theirs = if policy.is_some() { *policy == agreed } else { by.user().is_some() };
+                if !open || !theirs {
                     self.found(
                         "I11",
                         offset,
                         format!("question {interrupt} was answered by {by} and not open, or not theirs"),
+                    );
+                }
+            }
+            TaskEvent::ReminderSent { delegation, interrupt, nth, .. } => {
+                let count = match interrupt {
+                    Some(interrupt) if self.questions.get(interrupt).is_some_and(|(_, open)| *open) => {
+                        Some(self.reminded.entry(*interrupt).or_default())
+                    }
+                    Some(_) => None,
+                    None => self.delegations.get_mut(delegation).map(|known| &mut known.reminded),
+                };
+                let fine = count.is_some_and(|count| {
+                    *count += 1;
+                    *count == *nth
+                });
+                if !fine {
+                    self.found(
+                        "I9",
+                        offset,
+                        format!("reminder {nth} of delegation {delegation} is lost, doubled or late"),
                     );
                 }
             }

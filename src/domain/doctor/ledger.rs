@@ -9,7 +9,7 @@ use crate::domain::{
     failure::Strategy,
     ids::*,
     principal::Principal,
-    task::{QueueReason, Review, Reviewers, TaskStatus, Verdict},
+    task::{QueueReason, Review, Reviewers, TaskStatus, Terms, Verdict},
     workspace::Gate,
 };
 
@@ -28,6 +28,8 @@ pub struct Doctor {
     pub(super) delegations: BTreeMap<DelegationId, Mandate>,
     pub(super) attempts: BTreeMap<AttemptId, Try>,
     pub(super) questions: BTreeMap<InterruptId, (AttemptId, bool)>,
+    /// How often people were reminded of a question.
+    pub(super) reminded: BTreeMap<InterruptId, u32>,
     pub(super) bounds: BTreeMap<AgentId, u32>,
     pub(super) slots: BTreeMap<InstanceId, u32>,
     pub(super) artifacts: BTreeSet<(AttemptId, String, String)>,
@@ -49,6 +51,10 @@ pub(super) struct Mandate {
     pub status: &'static str,
     pub delegator: Principal,
     pub review: Review,
+    pub terms: Terms,
+    /// It was said that it has been in the queue for too long.
+    pub overdue: bool,
+    pub reminded: u32,
     pub approvals: BTreeSet<Principal>,
     pub evidence: usize,
     pub cancelling: bool,
@@ -194,6 +200,7 @@ impl Doctor {
             E::DelegationReviewed { delegation, .. }
             | E::DelegationReviewStuck { delegation, .. }
             | E::DelegationApproversSet { delegation, .. }
+            | E::DelegationOverdue { delegation, .. }
             | E::DelegationRecovering { delegation, .. } => (delegation, ""),
             E::DelegationEscalated { delegation, .. } => (delegation, "escalated"),
             E::DelegationCancelling { delegation, .. } => (delegation, "cancelling"),
@@ -202,12 +209,15 @@ impl Doctor {
             E::DelegationFailed { delegation, .. } => (delegation, "failed"),
             _ => return,
         };
-        if let E::DelegationQueued { delegator, review, .. } = event {
+        if let E::DelegationQueued { delegator, review, terms, .. } = event {
             self.queued(recorded, task, event);
             let known = self.delegations.entry(*id).or_insert_with(|| Mandate {
                 status: "queued",
                 delegator: *delegator,
                 review: review.clone(),
+                terms: terms.clone(),
+                overdue: false,
+                reminded: 0,
                 approvals: BTreeSet::new(),
                 evidence: 0,
                 cancelling: false,
@@ -234,7 +244,20 @@ impl Doctor {
         if !status.is_empty() {
             known.status = status;
         }
+        // Whatever comes next, it waits anew.
+        if !status.is_empty() {
+            known.reminded = 0;
+        }
+        let told = std::mem::take(&mut known.overdue);
+        known.overdue = told && status.is_empty();
         match event {
+            E::DelegationOverdue { .. } => {
+                known.overdue = true;
+                let fine = known.status == "queued" && !told;
+                if !fine {
+                    self.found("I9", offset, format!("delegation {id} was said to be overdue twice, or is not queued"));
+                }
+            }
             E::DelegationSubmitted { evidence, .. } => known.evidence = evidence.len(),
             E::DelegationReviewed { reviewer, verdict: Verdict::Approve, .. } => {
                 known.approvals.insert(*reviewer);

@@ -36,7 +36,11 @@ pub const INVARIANTS: &[(&str, &str, Shown)] = &[
     ("I8", "a task becomes ready once per unblocking, when its last gate has opened", Shown::Log),
     ("I9", "every open delegation has something that moves it on", Shown::Log),
     ("I10", "work is accepted with evidence and the approvals of those who may give them", Shown::Log),
-    ("I11", "a question is answered at most once, and by a person", Shown::Log),
+    (
+        "I11",
+        "a question is answered at most once: by a person, or as it was agreed for when nobody answers",
+        Shown::Log,
+    ),
     ("I12", "no open question is without the attempt that asked it", Shown::Log),
     ("I13", "a task has no more tries than there are until a person has a say", Shown::Log),
     ("I14", "the pause before a new attempt is bounded", Shown::Log),

@@ -126,7 +126,7 @@ macro_rules! paste_event {
 families! {
     Workspace: ["workspace", "member", "team", "role", "grant", "service", "key"],
     Project: ["project"],
-    Task: ["task", "delegation", "attempt", "interrupt", "artifact"],
+    Task: ["task", "delegation", "attempt", "interrupt", "artifact", "reminder"],
     Conversation: ["conversation"],
     Document: ["document"],
     Agent: ["agent", "instance"],

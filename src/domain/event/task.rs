@@ -12,7 +12,7 @@ use crate::domain::{
     ids::*,
     principal::Principal,
     run::{InterruptKind, Usage},
-    task::{Priority, QueueReason, Review, Route, Step, TaskStatus, Verdict},
+    task::{Expiry, Matter, Priority, QueueReason, Review, Route, Step, TaskStatus, Terms, Verdict},
     text::{Label, Prose, Title},
     workspace::Gate,
 };
@@ -139,6 +139,35 @@ pub enum TaskEvent {
         /// After a failure: what is done about it, and why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         step: Option<Box<Step>>,
+        /// What else was agreed.
+        #[serde(default, skip_serializing_if = "Terms::are_usual")]
+        terms: Terms,
+    },
+    /// It has waited in the queue for longer than it should. It stays there.
+    #[serde(rename = "delegation:overdue")]
+    DelegationOverdue {
+        /// Which.
+        delegation: DelegationId,
+        /// Who is asked first: who delegated, or who answers for the task.
+        owner: Option<Principal>,
+        /// What it waits for.
+        reason: String,
+        /// Since when it waits.
+        since: DateTime<Utc>,
+    },
+    /// Nobody has decided yet: those who can were told once more.
+    #[serde(rename = "reminder:sent")]
+    ReminderSent {
+        /// Of which delegation.
+        delegation: DelegationId,
+        /// Of which question, where it is one.
+        interrupt: Option<InterruptId>,
+        /// What of.
+        matter: Matter,
+        /// The how manyth: 1, 2, 3 …
+        nth: u32,
+        /// Who was told.
+        to: BTreeSet<Principal>,
     },
     /// The agent works on it.
     #[serde(rename = "delegation:running")]
@@ -390,6 +419,9 @@ pub enum TaskEvent {
         prompt: String,
         /// Options, resource, schema of the answer.
         details: Value,
+        /// When it expires, where that was agreed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<DateTime<Utc>>,
     },
     /// It is answered.
     #[serde(rename = "interrupt:resolved")]
@@ -400,6 +432,9 @@ pub enum TaskEvent {
         answer: Value,
         /// By whom.
         by: Principal,
+        /// What was agreed for questions that nobody answers, where that decided it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<Expiry>,
     },
     /// The agent has the answer.
     #[serde(rename = "interrupt:delivered")]
@@ -428,6 +463,9 @@ pub enum TaskEvent {
         interrupt: InterruptId,
         /// Why.
         reason: String,
+        /// What was agreed for questions that nobody answers, where that decided it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<Expiry>,
     },
 
     /// An attempt made or changed something; a later one with the same attempt, kind and name replaces it.

@@ -1,6 +1,7 @@
 //! An attempt's life: dispatched, accepted, reporting, ended. Every report carries the attempt and its fence; one
 //! that no longer holds the delegation changes nothing.
 
+use chrono::TimeDelta;
 use serde_json::Value;
 
 use crate::domain::{
@@ -84,7 +85,10 @@ impl Task {
             },
             Report::Asked { .. } if cancelling => vec![],
             Report::Asked { interrupt, key, kind, prompt, details } => {
-                self.asked(open, question(interrupt, attempt, &key, kind, &prompt, details))
+                let after =
+                    |expiry: &Expiry| cx.now + TimeDelta::seconds(expiry.after_secs.min(EXPIRY_SECS_MAX) as i64);
+                let expires_at = open.terms.expiry.as_ref().map(after);
+                self.asked(open, question(interrupt, attempt, &key, kind, &prompt, details, expires_at))
             }
             // Nothing can have been delivered of a question that is still open, or that nobody waits for.
             Report::Delivered(interrupt) => match open.interrupts.get(&interrupt) {
@@ -273,7 +277,7 @@ impl Task {
                     state.stopping = false;
                 }
             }
-            TaskEvent::InterruptOpened { interrupt, attempt, key, kind, prompt, details } => {
+            TaskEvent::InterruptOpened { interrupt, attempt, key, kind, prompt, details, expires_at } => {
                 if let Some(open) = &mut self.delegation {
                     let asked = Interrupt {
                         key: key.clone(),
@@ -282,6 +286,7 @@ impl Task {
                         about: about(*kind, prompt, details),
                         schema: details.get("schema").cloned(),
                         lapsed: false,
+                        expires_at: *expires_at,
                         answer: None,
                     };
                     open.interrupts.insert(*interrupt, asked);
@@ -302,10 +307,20 @@ impl Task {
                     open.asked.insert(key.clone(), *interrupt);
                 }
             }
-            TaskEvent::InterruptResolved { interrupt, answer, .. } => {
-                self.tried.forget();
+            TaskEvent::InterruptResolved { interrupt, answer, policy, .. } => {
+                match policy {
+                    Some(_) => self.note_expired(*interrupt),
+                    // A person's answer is news.
+                    None => self.tried.forget(),
+                }
                 if let Some(asked) = self.interrupt_mut(interrupt) {
                     asked.answer = Some(answer.clone());
+                }
+            }
+            TaskEvent::InterruptClosed { interrupt, policy: Some(_), .. } => {
+                self.note_expired(*interrupt);
+                if let Some(open) = &mut self.delegation {
+                    open.interrupts.remove(interrupt);
                 }
             }
             TaskEvent::InterruptDelivered { interrupt } | TaskEvent::InterruptClosed { interrupt, .. } => {

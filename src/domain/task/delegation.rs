@@ -14,8 +14,8 @@ use super::{
     *,
 };
 
-/// The longest reason of a cancel that is kept.
-const REASON_LENGTH_MAX: usize = 2_000;
+/// The longest reason that is kept.
+pub(super) const REASON_LENGTH_MAX: usize = 2_000;
 
 impl Task {
     pub(super) fn delegate(&self, cx: Circumstance, new: NewDelegation) -> Result<Vec<TaskEvent>, Rejection> {
@@ -55,6 +55,7 @@ impl Task {
             round: 0,
             reason: QueueReason::Created,
             step: None,
+            terms: new.terms.scrubbed(),
         });
         Ok(events)
     }
@@ -200,7 +201,7 @@ impl Task {
     }
 
     /// Fences the running attempt off, if there is one; nobody is waited for any more.
-    fn superseded(&self, reason: &str) -> Vec<TaskEvent> {
+    pub(super) fn superseded(&self, reason: &str) -> Vec<TaskEvent> {
         let mut events = vec![];
         if let Some(holder) = self.delegation.as_ref().and_then(|open| open.attempt) {
             events.extend(self.closed_interrupts(reason));
@@ -215,7 +216,7 @@ impl Task {
     pub(super) fn closed_interrupts(&self, reason: &str) -> Vec<TaskEvent> {
         let open = self.delegation.iter().flat_map(|open| &open.interrupts);
         open.filter(|(_, interrupt)| interrupt.answer.is_none())
-            .map(|(id, _)| TaskEvent::InterruptClosed { interrupt: *id, reason: reason.into() })
+            .map(|(id, _)| TaskEvent::InterruptClosed { interrupt: *id, reason: reason.into(), policy: None })
             .collect()
     }
 
@@ -233,6 +234,7 @@ impl Task {
                 round,
                 reason,
                 step,
+                terms,
             } => {
                 // Only a person's say leaves it without tries.
                 if *reason != QueueReason::Retry && *tries == 0 {
@@ -249,6 +251,7 @@ impl Task {
                     instructions: instructions.clone(),
                     delegator: *delegator,
                     review: review.clone(),
+                    terms: terms.clone(),
                     round: *round,
                     not_before: *not_before,
                     attempt: None,
@@ -308,6 +311,7 @@ fn requeued(open: &Delegation, reason: QueueReason, tries: u32) -> TaskEvent {
         round: open.round,
         reason,
         step: None,
+        terms: open.terms.clone(),
     }
 }
 

@@ -54,6 +54,11 @@ impl Task {
         answer: Value,
     ) -> Result<Vec<TaskEvent>, Rejection> {
         let open = self.open_delegation(id)?;
+        if self.has_expired(interrupt) {
+            return Err(Rejection::Busy(
+                "nobody answered in time: what was agreed for that case has decided the question",
+            ));
+        }
         let asked = open.interrupts.get(&interrupt).ok_or(Rejection::NotFound("interrupt"))?;
         if asked.answer.is_some() {
             return Err(Rejection::Busy("the question is answered already"));
@@ -65,7 +70,8 @@ impl Task {
             let wrong = |message| Rejection::Invalid { path: "answer", message };
             schema::check(schema, &answer).map_err(wrong)?;
         }
-        let mut events = vec![TaskEvent::InterruptResolved { interrupt, answer: scrubbed(answer), by: cx.by }];
+        let mut events =
+            vec![TaskEvent::InterruptResolved { interrupt, answer: scrubbed(answer), by: cx.by, policy: None }];
         events.extend(self.going_on_without(open, interrupt));
         Ok(events)
     }
@@ -77,14 +83,17 @@ impl Task {
         if asked.kind == InterruptKind::Approval {
             return if asked.lapsed { vec![] } else { vec![TaskEvent::InterruptLapsed { interrupt: *interrupt }] };
         }
-        let mut events =
-            vec![TaskEvent::InterruptClosed { interrupt: *interrupt, reason: "withdrawn by the agent".into() }];
+        let mut events = vec![TaskEvent::InterruptClosed {
+            interrupt: *interrupt,
+            reason: "withdrawn by the agent".into(),
+            policy: None,
+        }];
         events.extend(self.going_on_without(open, *interrupt));
         events
     }
 
     /// The work goes on when no other question is open.
-    fn going_on_without(&self, open: &Delegation, gone: InterruptId) -> Vec<TaskEvent> {
+    pub(super) fn going_on_without(&self, open: &Delegation, gone: InterruptId) -> Vec<TaskEvent> {
         let others = open.interrupts.iter().any(|(id, asked)| *id != gone && asked.answer.is_none());
         if others || open.status != DelegationStatus::Awaiting {
             return vec![];
@@ -108,9 +117,10 @@ pub(super) fn question(
     kind: InterruptKind,
     prompt: &str,
     details: Value,
+    expires_at: Option<DateTime<Utc>>,
 ) -> TaskEvent {
     let (key, prompt, details) = (bounded(key), storable(prompt, PROMPT_LENGTH_MAX), scrubbed(details));
-    TaskEvent::InterruptOpened { interrupt, attempt, key, kind, prompt, details }
+    TaskEvent::InterruptOpened { interrupt, attempt, key, kind, prompt, details, expires_at }
 }
 
 /// Who may close a question is everybody but the agent that asked.

@@ -115,6 +115,8 @@ impl Task {
             | TaskEvent::DelegationReviewing { .. }
             | TaskEvent::DelegationReviewed { .. }
             | TaskEvent::DelegationReviewStuck { .. }
+            | TaskEvent::DelegationOverdue { .. }
+            | TaskEvent::ReminderSent { .. }
             | TaskEvent::DelegationApproversSet { .. }
             | TaskEvent::DelegationCompleted { .. }
             | TaskEvent::DelegationRecovering { .. }

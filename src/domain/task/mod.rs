@@ -4,6 +4,7 @@
 //! mean for this one (gates) is decided by the workspace, which adds `task:ready` and the blocking transitions.
 
 mod attempt;
+mod clocks;
 mod delegation;
 mod interrupts;
 mod ladder;
@@ -61,6 +62,9 @@ pub struct Task {
     ended: BTreeMap<DelegationId, DelegationStatus>,
     /// Attempts of any age and whether their cancel was followed by a late result.
     attempts: BTreeMap<AttemptId, AttemptState>,
+    /// Questions that nobody answered in time, the newest of them.
+    #[serde(default)]
+    expired: BTreeSet<InterruptId>,
 }
 
 /// One request to move the task forward with an agent.
@@ -72,6 +76,8 @@ struct Delegation {
     instructions: super::text::Prose,
     delegator: Principal,
     review: Review,
+    #[serde(default)]
+    terms: Terms,
     round: u32,
     not_before: Option<DateTime<Utc>>,
     attempt: Option<Holder>,
@@ -119,6 +125,9 @@ pub struct Interrupt {
     pub schema: Option<serde_json::Value>,
     /// The instance waits for it no longer.
     pub lapsed: bool,
+    /// When it expires, where that was agreed.
+    #[serde(default)]
+    pub expires_at: Option<DateTime<Utc>>,
     /// The answer, once there is one.
     #[serde(
         default,
@@ -201,6 +210,31 @@ pub enum TaskCommand {
         /// Who.
         approvers: BTreeSet<Principal>,
     },
+    /// Tell those who can decide once more that nobody has.
+    Remind {
+        /// Of which delegation.
+        delegation: DelegationId,
+        /// Of which question, where it is one.
+        interrupt: Option<InterruptId>,
+        /// What of.
+        matter: Matter,
+        /// The how manyth.
+        nth: u32,
+    },
+    /// Do what was agreed for a question that nobody answers.
+    Expire {
+        /// Of which delegation.
+        delegation: DelegationId,
+        /// Which question.
+        interrupt: InterruptId,
+    },
+    /// Say that the delegation has been in the queue for too long.
+    SayOverdue {
+        /// Which.
+        delegation: DelegationId,
+        /// What it waits for.
+        reason: String,
+    },
     /// Hand the queued delegation to an instance.
     Dispatch {
         /// Which.
@@ -266,6 +300,9 @@ impl Task {
             C::Answer { delegation, interrupt, answer } => self.answer(cx, delegation, interrupt, answer),
             C::Review { delegation, verdict, comment } => self.review(cx, delegation, verdict, comment),
             C::SetApprovers { delegation, approvers } => self.set_approvers(cx, delegation, approvers),
+            C::Remind { delegation, interrupt, matter, nth } => self.remind(delegation, interrupt, matter, nth),
+            C::Expire { delegation, interrupt } => self.expire(cx, delegation, interrupt),
+            C::SayOverdue { delegation, reason } => self.say_overdue(cx, delegation, reason),
             C::Dispatch { delegation, attempt, agent, instance, route } => {
                 self.dispatch(cx, delegation, attempt, agent, instance, route)
             }

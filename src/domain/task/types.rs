@@ -248,6 +248,70 @@ pub struct Route {
     pub decision: Option<Box<Decision>>,
 }
 
+/// What a delegation was agreed under, beside its review.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Terms {
+    /// What becomes of questions that nobody answers; absent: they wait for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiry: Option<Expiry>,
+}
+
+impl Terms {
+    /// Takes out what no database can keep.
+    pub(super) fn scrubbed(mut self) -> Self {
+        if let Some(Expiry { then: Lapse::Answer(answer), .. }) = &mut self.expiry {
+            *answer = crate::domain::text::scrubbed(std::mem::take(answer));
+        }
+        self
+    }
+
+    /// Tells whether nothing was agreed.
+    pub fn are_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The longest time after which a question expires.
+pub const EXPIRY_SECS_MAX: u64 = 30 * 24 * 3_600;
+
+/// What becomes of questions that nobody answers.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Expiry {
+    /// After so many seconds.
+    #[schemars(range(min = 1, max = 2_592_000))]
+    pub after_secs: u64,
+    /// What.
+    pub then: Lapse,
+}
+
+/// What becomes of a question that nobody answered in time.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Lapse {
+    /// The answer is no.
+    Deny,
+    /// The attempt is stopped, and a person decides how it goes on.
+    Escalate,
+    /// The answer is this one, where it is one that the question takes; else as with `escalate`.
+    Answer(serde_json::Value),
+}
+
+/// What people are reminded of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Matter {
+    /// A question is open.
+    Question,
+    /// Work waits for a review.
+    Review,
+    /// A person has to decide how it goes on.
+    Escalation,
+    /// It has been in the queue for too long.
+    Queue,
+}
+named!(Matter { Question = "question", Review = "review", Escalation = "escalation", Queue = "queue" });
+
 /// A task to make.
 #[derive(Clone, Debug)]
 pub struct NewTask {
@@ -309,6 +373,8 @@ pub struct NewDelegation {
     pub instructions: Prose,
     /// Who has to approve.
     pub review: Review,
+    /// What else was agreed.
+    pub terms: Terms,
 }
 
 /// What the driver of an attempt has to know of the task.

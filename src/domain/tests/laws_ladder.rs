@@ -223,7 +223,7 @@ fn refused_work_goes_to_another_agent_where_nobody_named_one() {
     let task = scene.task();
     let id = DelegationId(scene.world.fresh());
     let review = Review::by(0, Reviewers::Others);
-    let new = NewDelegation { id, agent: None, instructions: Prose::default(), review };
+    let new = NewDelegation { id, agent: None, instructions: Prose::default(), review, terms: Default::default() };
     scene.run(task, 0, TaskCommand::Delegate(new)).unwrap();
     let attempt = scene.start(task);
     let (other, instance) = (AgentId(scene.world.fresh()), InstanceId(scene.world.fresh()));
@@ -280,6 +280,7 @@ fn nothing_but_a_persons_say_gives_a_task_its_tries_back() {
         agent: None,
         instructions: Prose::default(),
         review: Review::by(0, Reviewers::Others),
+        terms: Default::default(),
     };
     let woken = scene.world.run(task_ask(task, agent, TaskCommand::Delegate(new())));
     assert!(matches!(woken, Err(Rejection::Busy(_))), "another trigger has no more tries");

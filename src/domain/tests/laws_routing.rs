@@ -12,7 +12,6 @@ use crate::domain::{
     model::Command,
     routing::{Bulkheads, Filter, Held, Hold, Mode, Standing, breaker::Phase as Breaker},
     task::{NewDelegation, Priority, Reviewers, TaskChange, TaskCommand},
-    text::Prose,
 };
 
 use super::{
@@ -108,7 +107,8 @@ fn offered_to(scene: &mut Scene) -> AgentId {
     let change = TaskChange { priority: Some(Priority::Urgent), ..TaskChange::default() };
     scene.run(task, 0, TaskCommand::Update(change)).unwrap();
     let id = DelegationId(scene.world.fresh());
-    let new = NewDelegation { id, agent: None, instructions: Prose::default(), review: Default::default() };
+    let (instructions, review, terms) = Default::default();
+    let new = NewDelegation { id, agent: None, instructions, review, terms };
     scene.run(task, 0, TaskCommand::Delegate(new)).unwrap();
     scene.world.pass(60_000);
     let agenda = scene.world.workspace.schedule().agenda(scene.world.now, 7, Bulkheads::default());

@@ -11,7 +11,7 @@ use crate::domain::{
     permission::Permissions,
     principal::Principal,
     routing::Standing,
-    task::{Review, Step, TaskStatus, Verdict},
+    task::{Review, Step, TaskStatus, Terms, Verdict},
     workspace::{Gate, MemberRole, Role},
 };
 
@@ -64,6 +64,11 @@ pub(crate) struct Mandate {
     pub step: Option<Step>,
     /// It was said that its approvals cannot come together.
     pub stuck: bool,
+    pub terms: Terms,
+    /// It was said that it is in the queue for too long.
+    pub overdue: bool,
+    /// The event since which it waits for whom it waits for.
+    pub since: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -138,7 +143,7 @@ impl Ledger {
             (Subject::Task(id), Event::Task(event)) => {
                 self.fold_task(*id, event);
                 self.fold_delegation(*id, event);
-                self.fold_desk(event);
+                self.fold_desk(entry.offset, event);
                 self.fold_attempt(*id, event);
             }
             (Subject::Agent(id), Event::Agent(event)) => self.fold_agent(*id, event),
@@ -239,6 +244,9 @@ impl Ledger {
             cancel_wanted: false,
             step: None,
             stuck: false,
+            terms: Terms::default(),
+            overdue: false,
+            since: 0,
         });
         known.phase = phase;
         match event {

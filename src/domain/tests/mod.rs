@@ -7,8 +7,8 @@ mod coverage;
 mod decisions;
 
 pub(crate) mod examples;
-mod examples_squad;
 mod examples_desk;
+mod examples_squad;
 mod examples_talk;
 mod fixtures;
 mod laws_attempts;

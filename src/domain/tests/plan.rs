@@ -88,7 +88,7 @@ const WEIGHTS: [(u32, Kind); 30] = [
     (1, Kind::Follow),
     (2, Kind::Webhook),
     (3, Kind::Document),
-    (5, Kind::Desk),
+    (8, Kind::Desk),
 ];
 
 /// One random command, or two that race.

@@ -1,11 +1,13 @@
 //! Random commands about what waits for people.
 
+use chrono::TimeDelta;
+
 use crate::domain::{
     ids::Subject,
     model::Command,
-    principal::Principal,
+    principal::{Principal, Service},
     task::TaskCommand,
-    workspace::{Role, WorkspaceCommand},
+    workspace::{Due, Patience, Reminder, Role, WorkspaceCommand},
 };
 
 use super::{
@@ -16,10 +18,41 @@ use super::{
 };
 
 pub(super) fn desk(world: &World, pick: &[usize; 3]) -> Option<Ask> {
-    match pick[0] % 2 {
+    match pick[0] % 6 {
         0 => approvers(world, pick),
-        _ => leaves(world, pick),
+        1 | 2 => leaves(world, pick),
+        _ => time(world, pick),
     }
+}
+
+/// Patience that go as fast as the plans do.
+pub(super) fn patience() -> Patience {
+    let [question, review, escalation, queue] = [1, 2, 1, 3].map(TimeDelta::seconds);
+    Patience { question, review, escalation, queue }
+}
+
+/// What time has brought, as the conductor would say it; or what it has not.
+fn time(world: &World, pick: &[usize; 3]) -> Option<Ask> {
+    let [a, b, c] = *pick;
+    let later = if c % 8 == 0 { TimeDelta::hours(1) } else { TimeDelta::zero() };
+    let Due { reminders, expired, overdue } = world.workspace.schedule().due(world.now + later, &patience());
+    let remind = |r: Reminder| {
+        let nth = if c % 9 == 1 { r.nth + 1 } else { r.nth };
+        let Reminder { task, delegation, interrupt, matter, .. } = r;
+        (task, TaskCommand::Remind { delegation, interrupt, matter, nth })
+    };
+    let reminders = reminders.into_iter().map(remind);
+    let expired =
+        expired.into_iter().map(|(task, delegation, interrupt)| (task, TaskCommand::Expire { delegation, interrupt }));
+    let overdue = overdue
+        .into_iter()
+        .map(|(task, delegation)| (task, TaskCommand::SayOverdue { delegation, reason: "nobody can\0".into() }));
+    let (task, command) = match b % 3 {
+        0 => choose(reminders, a)?,
+        1 => choose(expired.chain(overdue), a)?,
+        _ => choose(reminders.chain(expired).chain(overdue), a)?,
+    };
+    Some(task_ask(task, Principal::Service(Service::Conductor), command))
 }
 
 /// Somebody whose approval is needed may no longer give it.

@@ -9,7 +9,7 @@ use crate::domain::{
     principal::{Principal, Service},
     routing::Bulkheads,
     run::{InterruptKind, Usage},
-    task::{Made, NewDelegation, Report, Review, Reviewers, Route, TaskCommand, Verdict},
+    task::{Expiry, Lapse, Made, NewDelegation, Report, Review, Reviewers, Route, TaskCommand, Terms, Verdict},
     text::{Label, Prose},
 };
 
@@ -39,7 +39,14 @@ pub(super) fn delegate(world: &World, task: Option<TaskId>, pick: &[usize; 3]) -
         agent: choose(world.ledger.agents.keys().copied(), b / 3).filter(|_| b % 3 != 0),
         instructions: Prose::fitted("please"),
         review: review_wanted(b, c),
+        terms: terms(c),
     })
+}
+
+/// Questions of every sixth delegation expire.
+fn terms(c: usize) -> Terms {
+    let then = [Lapse::Deny, Lapse::Escalate, Lapse::Answer(json!("so\0")), Lapse::Escalate][c / 3 % 4].clone();
+    Terms { expiry: c.is_multiple_of(6).then_some(Expiry { after_secs: 1, then }) }
 }
 
 /// At most two approvals, now and then of people who were named.
@@ -48,7 +55,7 @@ fn review_wanted(b: usize, c: usize) -> Review {
     Review {
         approvals: (b % 4).min(2) as u8,
         by: [Reviewers::Others, Reviewers::Anyone][c % 2],
-        approvers: named.into_iter().filter(|_| c % 5 == 0 && b % 4 > 0).collect(),
+        approvers: named.into_iter().filter(|_| c.is_multiple_of(5) && !b.is_multiple_of(4)).collect(),
     }
 }
 
@@ -142,8 +149,8 @@ pub(super) fn any_report(world: &World, attempt: &Try, kind: usize, n: usize) ->
             prompt: "may\0 I?".into(),
             details: json!(["\0"]),
         },
-        17 | 18 => Report::Delivered(interrupt),
-        19 => Report::Withdrawn { key },
+        17 => Report::Delivered(interrupt),
+        18 | 19 => Report::Withdrawn { key },
         FINAL..=22 => Report::Submitted { text: Prose::fitted("done"), artifact: world.fresh().into() },
         23 => Report::Submitted { text: Prose::fitted(" "), artifact: world.fresh().into() },
         FAILED..=26 => Report::Failed {

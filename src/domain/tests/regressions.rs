@@ -230,7 +230,13 @@ fn names_of_attempts_and_delegations_are_used_once() {
     assert_eq!(scene.run(task, 0, again), Err(Rejection::Exists(Subject::Session(old.0))));
 
     scene.cancel(task, delegation).unwrap();
-    let new = NewDelegation { id: delegation, agent: None, instructions: Prose::default(), review: Review::default() };
+    let new = NewDelegation {
+        id: delegation,
+        agent: None,
+        instructions: Prose::default(),
+        review: Review::default(),
+        terms: Default::default(),
+    };
     assert!(matches!(scene.run(task, 0, TaskCommand::Delegate(new)), Err(Rejection::Busy(_))));
 }
 

@@ -101,7 +101,13 @@ impl Scene {
     pub fn delegate(&mut self, task: TaskId, approvals: u8, by: Reviewers) -> DelegationId {
         let id = DelegationId(self.world.fresh());
         let review = Review::by(approvals, by);
-        let new = NewDelegation { id, agent: Some(self.agent), instructions: Prose::fitted("please"), review };
+        let new = NewDelegation {
+            id,
+            agent: Some(self.agent),
+            instructions: Prose::fitted("please"),
+            review,
+            terms: Default::default(),
+        };
         self.run(task, 0, TaskCommand::Delegate(new)).unwrap();
         id
     }

@@ -89,7 +89,7 @@ fn leads(from: Phase, to: Phase) -> bool {
         P::Queued => matches!(to, P::Queued | P::Dispatching | P::Paused | P::Escalated | P::Cancelled),
         P::Dispatching => stoppable || matches!(to, P::Running | P::Recovering),
         P::Running => stoppable || matches!(to, P::Awaiting | P::Submitted | P::Recovering),
-        P::Awaiting => stoppable || matches!(to, P::Running | P::Awaiting | P::Recovering),
+        P::Awaiting => stoppable || matches!(to, P::Running | P::Awaiting | P::Recovering | P::Escalated),
         P::Paused => matches!(to, P::Queued | P::Cancelled),
         P::Submitted => matches!(to, P::Reviewing | P::Completed),
         P::Reviewing => {

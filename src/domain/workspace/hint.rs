@@ -11,7 +11,10 @@ use crate::domain::{
     task::Step,
 };
 
-use super::schedule::{Runner, Schedule, Waiting, Worker};
+use super::{
+    schedule::{Runner, Schedule, Waiting},
+    worker::Worker,
+};
 
 /// Where work may go after a failure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

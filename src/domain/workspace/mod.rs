@@ -21,6 +21,7 @@ mod route;
 mod schedule;
 mod services;
 mod turns;
+mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,6 +41,7 @@ use super::{
 use access::CustomRole;
 pub use access::{AccessCommand, GRANTS_MAX, GRANTS_OF_ONE_MAX, ROLES_MAX};
 pub use agenda::{Agenda, Checkup, Dispatch};
+pub use desk::{Due, Patience, REMINDERS_MAX, Reminder};
 pub use graph::Gate;
 use graph::Graph;
 pub use members::{MemberRole, NoRole, Role, WorkspaceCommand};
@@ -210,6 +212,13 @@ impl Workspace {
                     self.must_be_reviewable(id, review, *delegator, &BTreeSet::new())?;
                 }
             }
+            TaskEvent::DelegationOverdue { delegation, since, .. } => {
+                *since = self.schedule.desk.must_be_overdue(*delegation)?;
+            }
+            TaskEvent::ReminderSent { delegation, interrupt, matter, nth, to } => {
+                let folder = self.schedule.desk.must_be_due(*delegation, *interrupt, *matter, *nth)?;
+                *to = self.reminded(folder, *matter, *nth, to);
+            }
             TaskEvent::DelegationApproversSet { delegation, review, approvals } => {
                 self.must_have_reviewers(id, *delegation, review, approvals)?;
             }
@@ -320,7 +329,7 @@ impl Workspace {
                     numbering.last = *number;
                 }
                 self.graph.apply(*id, event);
-                self.schedule.desk.apply(*id, event);
+                self.schedule.desk.apply(*id, at, event);
                 let (kind, priority) = (self.graph.project_of(*id), self.graph.priority_of(*id));
                 self.schedule.apply_task(offset, at, *id, Work { kind, priority }, event);
                 for id in self.graph.touched_by(*id, event) {

@@ -9,10 +9,15 @@ use crate::domain::{
     permission::Permission,
     principal::Principal,
     rejection::Rejection,
-    task::Review,
+    task::{Matter, Review},
 };
 
-use super::{Fact, Workspace, desk::Folder};
+use super::{Fact, MemberRole, Workspace, desk::Folder};
+
+/// From this reminder on those who let people in hear of it too.
+const ADMINS_FROM: u32 = 3;
+/// So many of each kind are told.
+const TOLD_MAX: usize = 20;
 
 impl Workspace {
     /// Refuses a review that could never end.
@@ -68,15 +73,41 @@ impl Workspace {
 
     /// Says of a review which its approvers can no longer end that somebody has to name others.
     pub(super) fn stuck(&self, delegation: DelegationId) -> Option<Fact> {
-        let Folder { task, delegator, review, approved, under_review, stuck } =
-            self.schedule.desk.0.get(&delegation)?;
-        if !under_review || *stuck {
+        let folder = self.schedule.desk.0.get(&delegation)?;
+        let Folder { task, delegator, review, approved, stuck, .. } = folder;
+        if !folder.is_under_review() || *stuck {
             return None;
         }
         let missing = u8::try_from(self.missing(*task, review, *delegator, approved)).unwrap_or(u8::MAX);
         let owner = Some(*delegator).filter(|who| who.user().is_some());
         let event = TaskEvent::DelegationReviewStuck { delegation, missing, owner };
         (missing > 0).then(|| Fact { subject: Subject::Task(*task), event: event.into() })
+    }
+
+    /// Returns who is told of a reminder: whose turn it is, and from the third one on, or where there is nobody, those
+    /// who let people in.
+    pub(super) fn reminded(
+        &self,
+        folder: &Folder,
+        matter: Matter,
+        nth: u32,
+        owner: &BTreeSet<Principal>,
+    ) -> BTreeSet<Principal> {
+        let Folder { task, delegator, review, approved, stuck, .. } = folder;
+        let is_here = |who: &&Principal| who.user().is_some_and(|user| self.members.contains_key(&user));
+        let mut to: BTreeSet<Principal> = match matter {
+            Matter::Review if !stuck => {
+                let left = self.reviewers(*task, review, *delegator).filter(|who| !approved.contains(who));
+                left.take(TOLD_MAX).collect()
+            }
+            _ => owner.iter().filter(is_here).copied().collect(),
+        };
+        if nth >= ADMINS_FROM || to.is_empty() {
+            let leads = |role: &MemberRole| self.permissions(*role).contains(Permission::ManageMembers);
+            let admins = self.members.iter().filter(|(_, role)| leads(role)).map(|(user, _)| Principal::User(*user));
+            to.extend(admins.take(TOLD_MAX));
+        }
+        to
     }
 
     /// The same of every review.

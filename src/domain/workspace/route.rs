@@ -14,7 +14,10 @@ use crate::domain::{
     task::{Priority, Route},
 };
 
-use super::schedule::{Runner, Schedule, Waiting, Worker};
+use super::{
+    schedule::{Runner, Schedule, Waiting},
+    worker::Worker,
+};
 
 /// What the choice of an agent has to know of the work.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]

@@ -14,6 +14,7 @@ use crate::domain::{
     text::Title,
 };
 
+pub use super::worker::Runner;
 use super::{
     claims::Claimed,
     desk::Desk,
@@ -22,6 +23,7 @@ use super::{
     lessons::{Lessons, attempt_of},
     route::Work,
     turns::Turns,
+    worker::Worker,
 };
 
 /// Agents, the queue and the running attempts of a workspace.
@@ -45,39 +47,6 @@ pub struct Schedule {
     pub(super) claimed: Claimed,
     #[serde(default)]
     pub(super) desk: Desk,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Worker {
-    name: Title,
-    runtime: RuntimeKind,
-    pub(super) max_concurrency: u32,
-    pub(super) availability: Availability,
-    status: AgentStatus,
-    pub(super) instances: BTreeMap<InstanceId, Runner>,
-    /// How those of its instances stand that are not sound, as everyone was told.
-    pub(super) standings: BTreeMap<InstanceId, Standing>,
-    /// At what it got worse, as everyone was told.
-    pub(super) worse: BTreeSet<WorseAt>,
-}
-
-/// One agent server, as far as work has to be handed to it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Runner {
-    /// Whose it is.
-    pub agent: AgentId,
-    /// How it is driven.
-    pub runtime: RuntimeKind,
-    /// Where it is.
-    pub url: String,
-    /// The model to ask for.
-    pub model: Option<String>,
-    /// Attempts at the same time.
-    pub slots: u32,
-    /// Model turns of one attempt.
-    pub turns_max: u32,
-    /// What the last probe said.
-    pub healthy: Option<bool>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -392,12 +361,5 @@ impl Schedule {
     /// Returns the subjects of the sessions that run.
     pub fn sessions(&self) -> BTreeSet<AttemptId> {
         self.running.keys().copied().collect()
-    }
-}
-
-impl Runner {
-    /// An instance that nobody has asked yet counts as able: the first attempt will tell.
-    pub(super) fn usable(&self) -> bool {
-        self.healthy != Some(false)
     }
 }

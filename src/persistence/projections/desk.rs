@@ -4,7 +4,10 @@ use serde_json::json;
 
 use crate::domain::event::{Recorded, TaskEvent};
 
-use super::{rows::Changes, tables::ASSIGNMENTS};
+use super::{
+    rows::Changes,
+    tables::{ASSIGNMENTS, INTERRUPTS},
+};
 
 pub(super) fn task(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
     use TaskEvent as E;
@@ -13,7 +16,22 @@ pub(super) fn task(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent
         E::DelegationQueued { delegation, .. }
         | E::DelegationReviewing { delegation, .. }
         | E::DelegationEscalated { delegation, .. } => {
-            changes.update(&ASSIGNMENTS, json!({"id": delegation, "waiting_since": at}));
+            let row = json!({"id": delegation, "waiting_since": at, "overdue": null, "reminders": 0, "reminded": []});
+            changes.update(&ASSIGNMENTS, row);
+        }
+        E::AttemptStarted { delegation, .. } | E::DelegationPaused { delegation } => {
+            changes.update(&ASSIGNMENTS, json!({"id": delegation, "overdue": null}));
+        }
+        E::DelegationOverdue { delegation, owner, reason, .. } => {
+            let row =
+                json!({"id": delegation, "version": version, "updated_at": at, "overdue": reason, "owner": owner});
+            changes.update(&ASSIGNMENTS, row);
+        }
+        E::ReminderSent { interrupt: Some(interrupt), nth, to, .. } => {
+            changes.update(&INTERRUPTS, json!({"id": interrupt, "reminders": nth, "reminded": to}));
+        }
+        E::ReminderSent { delegation, interrupt: None, nth, to, .. } => {
+            changes.update(&ASSIGNMENTS, json!({"id": delegation, "reminders": nth, "reminded": to}));
         }
         E::DelegationReviewStuck { delegation, missing, owner } => {
             let row = json!({"id": delegation, "version": version, "updated_at": at, "review_missing": missing,

@@ -62,14 +62,16 @@ tables! {
         "healthy", "boot", "cause", "probed_at", "standing", "standing_cause"] of "workspace_id";
     ASSIGNMENTS = "agent_assignments" ("id") ["workspace_id", "task_id", "agent_id", "status", "reason",
         "instructions", "delegator", "review", "round", "tries", "not_before", "step", "owner", "options", "proposal",
-        "queued_offset", "attempt_id", "output", "evidence", "review_missing", "waiting_since", "version",
+        "queued_offset", "attempt_id", "output", "evidence", "review_missing", "waiting_since", "terms",
+        "overdue", "reminders", "reminded", "version",
         "created_at", "updated_at", "ended_at"] of "workspace_id";
     SESSIONS = "agent_sessions" ("id") ["workspace_id", "task_id", "delegation_id", "agent_id", "instance_id",
         "fence", "status", "outcome", "failure_class", "failure_message", "route", "progress", "phase",
         "input_tokens", "output_tokens", "cost_usd", "stopping", "late_result", "next_step", "pack_hash", "pack_tokens",
         "started_at", "ended_at"] of "workspace_id";
     INTERRUPTS = "interrupts" ("id") ["workspace_id", "task_id", "delegation_id", "attempt_id", "kind", "prompt",
-        "details", "status", "answer", "answered_by", "opened_at", "closed_at"] of "workspace_id";
+        "details", "status", "answer", "answered_by", "opened_at", "expires_at", "policy", "reminders", "reminded",
+        "closed_at"] of "workspace_id";
     ARTIFACTS = "artifacts" ("attempt_id", "kind", "name") ["id", "workspace_id", "task_id", "content", "details",
         "recorded_at"] of "workspace_id";
     REVIEWS = "reviews" ("workspace_id", "offset") ["delegation_id", "reviewer", "verdict", "comment", "at"]

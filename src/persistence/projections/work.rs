@@ -159,12 +159,14 @@ fn delegation(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
             round,
             reason,
             step,
+            terms,
         } => {
             let row = json!({
                 "id": delegation, "task_id": recorded.subject.id(), "agent_id": agent, "status": D::Queued,
                 "reason": reason, "instructions": instructions, "delegator": delegator, "review": review,
                 "round": round, "tries": tries, "not_before": not_before, "step": step, "owner": null,
-                "options": null, "proposal": null, "review_missing": null, "queued_offset": version, "attempt_id": null, "evidence": [], "version": version,
+                "options": null, "proposal": null, "review_missing": null,
+                "terms": terms, "queued_offset": version, "attempt_id": null, "evidence": [], "version": version,
                 "updated_at": at,
             });
             if *reason == QueueReason::Created {
@@ -253,25 +255,30 @@ fn attempt(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
         E::AttemptReleased { attempt, late_result, .. } => {
             changes.update(&SESSIONS, json!({"id": attempt, "stopping": false, "late_result": late_result}));
         }
-        E::InterruptOpened { interrupt, attempt, kind, prompt, details, .. } => changes.insert(
+        E::InterruptOpened { interrupt, attempt, kind, prompt, details, expires_at, .. } => changes.insert(
             &INTERRUPTS,
             json!({
                 "id": interrupt, "task_id": task, "delegation_id": null, "attempt_id": attempt, "kind": kind,
-                "prompt": prompt, "details": details, "status": "open", "opened_at": at,
+                "prompt": prompt, "details": details, "status": "open", "opened_at": at, "expires_at": expires_at,
+                "reminders": 0, "reminded": [],
             }),
         ),
         E::DelegationAwaiting { delegation, interrupt } => {
             changes.update(&INTERRUPTS, json!({"id": interrupt, "delegation_id": delegation}));
         }
-        E::InterruptResolved { interrupt, answer, by } => changes.update(
+        E::InterruptResolved { interrupt, answer, by, policy } => changes.update(
             &INTERRUPTS,
-            json!({"id": interrupt, "status": "answered", "answer": answer, "answered_by": by, "closed_at": at}),
+            json!({
+                "id": interrupt, "status": "answered", "answer": answer, "answered_by": by, "closed_at": at,
+                "policy": policy,
+            }),
         ),
         E::InterruptDelivered { interrupt } => {
             changes.update(&INTERRUPTS, json!({"id": interrupt, "status": "delivered"}));
         }
-        E::InterruptClosed { interrupt, .. } => {
-            changes.update(&INTERRUPTS, json!({"id": interrupt, "status": "closed", "closed_at": at}));
+        E::InterruptClosed { interrupt, policy, .. } => {
+            let row = json!({"id": interrupt, "status": "closed", "closed_at": at, "policy": policy});
+            changes.update(&INTERRUPTS, row);
         }
         E::ArtifactRecorded { artifact, attempt, kind, name, content, details } => changes.insert(
             &ARTIFACTS,

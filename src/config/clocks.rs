@@ -1,0 +1,40 @@
+//! After how long people are reminded of what waits for them.
+
+use std::time::Duration;
+
+use super::{Error, seconds};
+
+/// After how long people are reminded, unless set otherwise.
+pub const CLOCKS: Clocks = Clocks {
+    question: Duration::from_secs(3_600),
+    review: Duration::from_secs(4 * 3_600),
+    escalation: Duration::from_secs(3_600),
+    queue: Duration::from_secs(2 * 3_600),
+};
+/// The longest of them: a year.
+const MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// After how long people are reminded for the first time; each pause after that is twice as long as the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// Of a question: `LINK_REMIND_QUESTION_SECS`.
+    pub question: Duration,
+    /// Of a review: `LINK_REMIND_REVIEW_SECS`.
+    pub review: Duration,
+    /// Of an escalation, and of a queue that takes too long: `LINK_REMIND_ESCALATION_SECS`.
+    pub escalation: Duration,
+    /// A delegation that is in the queue for longer is brought to its owner: `LINK_QUEUE_LIMIT_SECS`.
+    pub queue: Duration,
+}
+
+/// Reads them.
+pub(super) fn read(env: &dyn Fn(&str) -> Option<String>, file: [Option<u64>; 4]) -> Result<Clocks, Error> {
+    let [question, review, escalation, queue] = file;
+    let read = |name, file, otherwise| seconds(name, env, file, otherwise).map(|time| time.min(MAX));
+    Ok(Clocks {
+        question: read("LINK_REMIND_QUESTION_SECS", question, CLOCKS.question)?,
+        review: read("LINK_REMIND_REVIEW_SECS", review, CLOCKS.review)?,
+        escalation: read("LINK_REMIND_ESCALATION_SECS", escalation, CLOCKS.escalation)?,
+        queue: read("LINK_QUEUE_LIMIT_SECS", queue, CLOCKS.queue)?,
+    })
+}
