@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, Command};
 use clap_complete::Shell;
 
-use crate::api::Table;
+use crate::{api::Table, domain::sim::Mistake};
 
 use super::generated::{self, KEY};
 
@@ -136,6 +136,32 @@ fn sim() -> Command {
                 .default_value("1")
                 .value_parser(clap::value_parser!(u64))
                 .help("The first world's seed; the same seed always says the same"),
+        )
+        .subcommand(invariants())
+}
+
+fn invariants() -> Command {
+    Command::new("invariants")
+        .about("Simulates workspaces in which everything goes wrong, and looks at Link's promises after each step")
+        .arg(
+            text("seed")
+                .value_name("N")
+                .default_value("1")
+                .value_parser(clap::value_parser!(u64))
+                .help("The first world's seed; a world of 100 delegations has one of its own"),
+        )
+        .arg(
+            text("delegations")
+                .value_name("N")
+                .default_value("10000")
+                .value_parser(clap::value_parser!(u32).range(1..=1_000_000))
+                .help("How many delegations, over all worlds"),
+        )
+        .arg(
+            text("mistake")
+                .value_name("NAME")
+                .value_parser(Mistake::ALL.map(Mistake::name))
+                .help("Lets Link make a mistake, to see that it is found"),
         )
 }
 

@@ -24,6 +24,7 @@ pub mod routing;
 pub mod run;
 mod schema;
 pub mod session;
+pub mod sim;
 pub mod task;
 pub mod text;
 pub mod webhook;

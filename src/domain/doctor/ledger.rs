@@ -21,7 +21,7 @@ const PAUSE_MAX: TimeDelta = TimeDelta::seconds(31);
 const FINDINGS_MAX: usize = 200;
 
 /// Reads a workspace's log from its first event on.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Doctor {
     head: u64,
     pub(super) tasks: BTreeMap<TaskId, Card>,
@@ -36,6 +36,7 @@ pub struct Doctor {
     pub(super) findings: Vec<Finding>,
 }
 
+#[derive(Clone)]
 pub(super) struct Card {
     pub status: TaskStatus,
     pub gates: BTreeMap<TaskId, Gate>,
@@ -47,6 +48,7 @@ pub(super) struct Card {
     pub retry_after: TimeDelta,
 }
 
+#[derive(Clone)]
 pub(super) struct Mandate {
     pub status: &'static str,
     pub delegator: Principal,
@@ -61,6 +63,7 @@ pub(super) struct Mandate {
     pub live: Option<AttemptId>,
 }
 
+#[derive(Clone)]
 pub(super) struct Try {
     pub delegation: DelegationId,
     pub agent: AgentId,
