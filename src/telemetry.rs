@@ -45,6 +45,7 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "counter",
         "Attempts that no longer count and whose agents were told to stop, by whether they did",
     ),
+    ("link_checkpoints_total", "counter", "Checkpoints that Link makes by itself, by reason and outcome"),
     ("link_pack_seconds", "histogram", "Time to put together what an attempt is told"),
     ("link_turns_total", "counter", "Turns of agents in conversations that began"),
     ("link_probes_total", "counter", "Questions to instances whether they live, by runtime and outcome"),

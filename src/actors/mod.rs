@@ -16,6 +16,7 @@
 //! clients                      one actor per socket
 //! ```
 
+pub mod checkpoints;
 mod children;
 pub mod client;
 mod clocks;

@@ -4,6 +4,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::{
     domain::{
+        checkpoint::{in_force, is_in},
         event::{Event, Recorded, TaskEvent},
         ids::Subject,
         pack::{Links, Material, Pack, TOKENS_MAX, before, pack},
@@ -28,7 +29,7 @@ pub(super) async fn packed(handle: &WorkspaceHandle, running: &Running) -> Resul
     let begun = std::time::Instant::now();
     let pool = &handle.context.pool;
     let load = async |subject| log::load(pool, handle.id, subject, 0).await;
-    let task = load(Subject::Task(running.task)).await?;
+    let mut task = load(Subject::Task(running.task)).await?;
     let began = task.iter().find_map(|recorded| match &recorded.event {
         Event::Task(TaskEvent::AttemptStarted { attempt, .. }) if *attempt == running.attempt => Some(recorded.offset),
         _ => None,
@@ -49,6 +50,10 @@ pub(super) async fn packed(handle: &WorkspaceHandle, running: &Running) -> Resul
     for talk in talks::about_task(pool, handle.id, running.task, TALKS_MAX).await? {
         talks.push(load(Subject::Conversation(talk)).await?);
     }
+    // What was rolled back is not told.
+    let told = in_force(&task, began);
+    task.retain(|recorded| is_in(&told, recorded.offset));
+    talks.iter_mut().for_each(|talk: &mut Vec<Recorded>| talk.retain(|recorded| is_in(&told, recorded.offset)));
     let [parents, needs, talks] = [&parents, &needs, &talks].map(|logs| cut(logs, began));
     let material = Material::of(running.attempt, before(&task, began), &parents, &needs, &talks);
     let packed = pack(&material, TOKENS_MAX);

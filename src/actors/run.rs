@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     agents::{self, Activity, Control, Failure, Outcome},
     domain::{
+        checkpoint::CheckpointReason,
         event::{ConversationEvent, Event, TaskEvent},
         failure::FailureClass,
         ids::{InterruptId, Subject},
@@ -200,6 +201,7 @@ impl RunState {
         if self.remember(packing::noted(&packed)).await? == Standing::Over {
             return Ok(Standing::Over);
         }
+        self.checkpoint(CheckpointReason::AttemptStarted).await;
         let work = driving::assignment(&self.handle, &self.running, session.delegator, packed.text);
         let (driver, control) = driving::start(runtime, endpoint, work, bookmark, myself.clone());
         self.driver = Some(driver);
@@ -314,8 +316,18 @@ impl RunState {
                 Report::Failed { class, message, retry_after_ms }
             }
         };
+        let submitted = matches!(report, Report::Submitted { .. });
         self.commit(Some("ended".into()), report).await?;
+        if submitted {
+            self.checkpoint(CheckpointReason::Submitted).await;
+        }
         Ok(Standing::Over)
+    }
+
+    async fn checkpoint(&self, reason: CheckpointReason) {
+        let Running { task, agent, attempt, .. } = self.running;
+        let key = format!("attempt:{attempt}:checkpoint:{}", reason.name());
+        self.handle.checkpoint(task, reason, Principal::Agent(agent), key).await;
     }
 
     pub(super) async fn failed(&mut self, class: FailureClass, message: &str) -> Result<Standing, ActorProcessingErr> {

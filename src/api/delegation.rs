@@ -28,6 +28,7 @@ use crate::{
 
 use super::{
     call::Call,
+    checkpoints,
     inputs::{Few, Person},
     problem::Problem,
     table::{Method, Operation},
@@ -269,6 +270,10 @@ async fn answer(call: Call, input: Answer) -> Result<DelegationView, Problem> {
             }
         }
     };
+    if input.answer["approve"] == true {
+        let seen = read(&call, input.delegation_id).await?;
+        checkpoints::before_allowing(&call, &seen, interrupt).await?;
+    }
     let command = TaskCommand::Answer { delegation: input.delegation_id, interrupt, answer: input.answer };
     decide(&call, input.delegation_id, command).await
 }

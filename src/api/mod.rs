@@ -9,6 +9,7 @@ mod agents;
 mod api_keys;
 mod auth;
 mod call;
+mod checkpoints;
 mod codes;
 mod conversations;
 mod delegation;
@@ -69,6 +70,7 @@ pub fn table() -> Table {
         access::operations(),
         projects::operations(),
         tasks::operations(),
+        checkpoints::operations(),
         agents::operations(),
         delegation::operations(),
         conversations::operations(),

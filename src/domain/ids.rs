@@ -66,6 +66,8 @@ ids! {
     InterruptId,
     /// Something that an attempt produced.
     ArtifactId,
+    /// A state of a task that it can go back to.
+    CheckpointId,
     /// An endpoint outside that hears of events.
     WebhookId,
     /// Something that is kept sealed: an address, a secret.

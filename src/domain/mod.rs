@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod agent;
+pub mod checkpoint;
 pub mod claim;
 pub mod conversation;
 pub mod doctor;

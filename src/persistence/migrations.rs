@@ -36,6 +36,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
         16 "0016_claims",
         17 "0017_people_who_are_asked",
         18 "0018_clocks",
+        19 "0019_checkpoints",
     ];
     Migrator::with_migrations(history).run(pool).await
 }

@@ -4,6 +4,7 @@ pub mod access;
 pub mod api_keys;
 pub mod attendance;
 pub mod audit;
+pub mod checkpoints;
 pub mod deliveries;
 pub mod doctor;
 pub mod documents;

@@ -6,6 +6,7 @@ mod access_wall;
 mod actors;
 mod auth;
 mod auth_keys;
+mod checkpoints;
 mod cli;
 mod cli_keys;
 mod cli_operations;

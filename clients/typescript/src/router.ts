@@ -199,6 +199,30 @@ export interface Candidate {
 /** What became of a proposed change. */
 export type ChangeStatus = "open" | "accepted" | "declined";
 
+/** A state of a task that it can go back to. */
+export type CheckpointId = string;
+
+/** Why a checkpoint was made. */
+export type CheckpointReason = "manual" | "attempt_started" | "submitted" | "risky_step" | "rollback";
+
+/** A state of a task that it can go back to. */
+export interface CheckpointView {
+  /** Its id. */
+  id: CheckpointId;
+  /** When. */
+  made_at: string;
+  /** Who made it, or whose attempt. */
+  made_by: Principal;
+  /** What it is made of. */
+  manifest: Manifest;
+  /** Its name, where somebody gave it one. */
+  name: string | null;
+  /** Why it was made. */
+  reason: CheckpointReason;
+  /** Of which task. */
+  task_id: TaskId;
+}
+
 /** A column of a board. */
 export interface ColumnView {
   /** backlog, todo, in_progress, review, done or cancelled. */
@@ -786,6 +810,18 @@ export interface LoggedIn {
   user: UserView;
 }
 
+/** What a checkpoint is made of. */
+export interface Manifest {
+  /** The log's offset that all of it is of. */
+  at: number;
+  /** The conversations about it; direct ones are their participants' own. */
+  conversations: TalkMark[];
+  /** The run of its attempt, where it had one. */
+  session: SessionMark | null;
+  /** The SHA-256 of the task's fields and results. */
+  task: string;
+}
+
 /** `owner`, `admin`, `member`, `guest`, or the id of a custom role. */
 export type MemberRole = string;
 
@@ -1206,6 +1242,18 @@ export interface ServiceView {
   role: MemberRole;
 }
 
+/** The run of the attempt that held the task, as it was. */
+export interface SessionMark {
+  /** Whose it is. */
+  agent: AgentId;
+  /** The attempt. */
+  attempt: AttemptId;
+  /** Where it runs. */
+  instance: InstanceId;
+  /** How its driver finds the run, once the instance has it. */
+  remote: unknown;
+}
+
 /** How an instance stands, as everyone is told. */
 export type Standing = "sound" | "degraded" | "open" | "half_open";
 
@@ -1264,6 +1312,16 @@ export interface SuggestionView {
   id: SuggestionId;
   /** Why. */
   note: string;
+}
+
+/** A conversation about the task, as it was. */
+export interface TalkMark {
+  /** Which. */
+  conversation: ConversationId;
+  /** The SHA-256 of what was said in it. */
+  digest: string;
+  /** The number of its last message. */
+  seq: number;
 }
 
 /** A task. */
@@ -1978,6 +2036,28 @@ export interface TasksTimelineInput {
   after?: number;
   /** The most rows of one page; 50 when absent. */
   limit?: number | null;
+  task_id: TaskId;
+}
+
+export interface TasksCheckpointInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** What it is called. */
+  name?: string | null;
+  task_id: TaskId;
+}
+
+export interface TasksCheckpointsInput {
+  cursor?: string | null;
+  /** The most rows of one page; 50 when absent. */
+  limit?: number | null;
+  task_id: TaskId;
+}
+
+export interface TasksRollbackInput {
+  checkpoint_id: CheckpointId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
   task_id: TaskId;
 }
 
@@ -2708,6 +2788,12 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     search: Query<TasksSearchInput, Page<TaskView>>;
     /** Reads what happened to a task after an offset, oldest first. */
     timeline: Query<TasksTimelineInput, EventPage>;
+    /** Remembers what a task, the conversations about it and its agent's run are like now. */
+    checkpoint: Mutation<TasksCheckpointInput, CheckpointView>;
+    /** Lists the states that a task can go back to. */
+    checkpoints: Query<TasksCheckpointsInput, Page<CheckpointView>>;
+    /** Takes a task back to a checkpoint: its fields, its results, and what its next attempts are told. Nothing is deleted, and a checkpoint is made first. */
+    rollback: Mutation<TasksRollbackInput, TaskView>;
   };
   webhooks: {
     /** Lets an endpoint hear of events from now on; the secret that signs is shown this once. */

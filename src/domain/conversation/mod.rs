@@ -279,6 +279,8 @@ impl Conversation {
                 decisions.iter().for_each(|decision| self.keep(decision));
             }
             E::Sealed { .. } => self.sealed = true,
+            // A marker: everything stays.
+            E::RolledBack { .. } => {}
             E::Updated { turn_policy, .. } => self.turn_policy = turn_policy.unwrap_or(self.turn_policy),
             E::TurnQueued { .. } | E::TurnStarted { .. } | E::TurnStopping { .. } | E::TurnEnded { .. } => {
                 self.apply_turn(event);

@@ -54,7 +54,7 @@ pub const INVARIANTS: &[(&str, &str, Shown)] = &[
     ("I22", "nobody sees what they may not", Shown::Tests),
     ("I23", "the chain of hashes is whole", Shown::Database),
     ("I24", "entries of a stream tile it", Shown::NotYet),
-    ("I25", "a checkpoint is whole", Shown::NotYet),
+    ("I25", "a checkpoint is whole", Shown::Tests),
     ("I26", "hand-offs do not run in circles", Shown::NotYet),
     ("I27", "no two attempts hold the same path", Shown::NotYet),
     ("I28", "a task waits through gates only, never through what it is a part of", Shown::Log),

@@ -173,6 +173,17 @@ pub enum ConversationEvent {
         /// What becomes of messages to an agent that is busy, if that changed.
         turn_policy: Option<TurnPolicy>,
     },
+    /// The task that it is about went back to a checkpoint. Everything stays; what was said after a message is not told to
+    /// the task's next attempts.
+    #[serde(rename = "conversation:rolled_back")]
+    RolledBack {
+        /// The task.
+        task: TaskId,
+        /// To which checkpoint.
+        checkpoint: CheckpointId,
+        /// The number of the last message that is told.
+        seq: u64,
+    },
     /// An agent has to answer a message.
     #[serde(rename = "conversation:turn_queued")]
     TurnQueued {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::{
+    checkpoint::{CheckpointReason, Manifest, TalkMark, TaskState},
     claim::Claims,
     failure::{Blame, FailureClass},
     ids::*,
@@ -101,6 +102,37 @@ pub enum TaskEvent {
     DependencyRemoved {
         /// For which.
         depends_on: TaskId,
+    },
+    /// The task has a checkpoint that it can go back to.
+    #[serde(rename = "task:checkpointed")]
+    Checkpointed {
+        /// Which.
+        checkpoint: CheckpointId,
+        /// Its name, where somebody gave it one.
+        name: Option<Title>,
+        /// Why it was made.
+        reason: CheckpointReason,
+        /// When.
+        made_at: DateTime<Utc>,
+        /// What it is made of.
+        manifest: Box<Manifest>,
+        /// Older ones that are no longer kept; what they were of stays in the log.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        dropped: BTreeSet<CheckpointId>,
+    },
+    /// The task's fields and results are again what they were at a checkpoint. Nothing is deleted.
+    #[serde(rename = "task:rolled_back")]
+    RolledBack {
+        /// To which.
+        checkpoint: CheckpointId,
+        /// The checkpoint that was made right before this: going back to it undoes it.
+        before: CheckpointId,
+        /// The offset that it went back to: what came between it and this event is not in force.
+        at: u64,
+        /// What is again.
+        state: TaskState,
+        /// The conversations about it, as far as they are in force.
+        conversations: Vec<TalkMark>,
     },
     /// The running attempt moved on.
     #[serde(rename = "task:progress")]

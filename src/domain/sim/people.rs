@@ -2,6 +2,7 @@
 //! Agents that lie try what only people may.
 
 use crate::domain::{
+    claim::ClaimedPath,
     event::{Event, TaskEvent},
     ids::*,
     principal::Principal,
@@ -68,6 +69,8 @@ impl World {
     fn new_task(&mut self) {
         let id: TaskId = self.node.fresh();
         let before = self.open_task(0.25).into_iter().collect();
+        let path = ["src", "src/api", "docs", "web"][self.draws.below(4)].to_owned();
+        let claims = ClaimedPath::try_from(path).into_iter().filter(|_| self.draws.unit() < 0.3).collect();
         let new = NewTask {
             project: self.project,
             title: Title::fitted("t"),
@@ -77,6 +80,7 @@ impl World {
             assignee: None,
             parent: None,
             depends_on: before,
+            claims,
         };
         let by = self.somebody();
         let told = self.tell(&Ask::task(id, by, TaskCommand::Create(new)));

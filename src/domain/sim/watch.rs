@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
+    claim::{Claims, clash},
     doctor::Doctor,
     event::{Event, Recorded, TaskEvent},
     ids::*,
@@ -52,6 +53,9 @@ pub(super) struct Watch {
     /// Attempts that count, with their tasks.
     live: BTreeMap<AttemptId, DelegationId>,
     keys: BTreeSet<String>,
+    /// What each task claims, and which attempts may still write there.
+    claims: BTreeMap<TaskId, Claims>,
+    writers: BTreeMap<AttemptId, TaskId>,
     pub tally: Tally,
 }
 
@@ -86,8 +90,37 @@ impl Watch {
         if let Some(wrong) = self.fuses.event(recorded, event) {
             self.tally.found("I19", wrong);
         }
+        self.claimed(task, event);
         self.attempted(event);
         self.moved(task, event, now, life)
+    }
+
+    fn claimed(&mut self, task: TaskId, event: &TaskEvent) {
+        use TaskEvent as E;
+        match event {
+            E::Created { claims, .. } | E::Updated { claims: Some(claims), .. } => {
+                self.claims.insert(task, claims.clone());
+            }
+            E::AttemptStarted { attempt, .. } => {
+                let own = self.claims.get(&task).cloned().unwrap_or_default();
+                let mut others = self.writers.values().filter(|other| **other != task);
+                let clashes =
+                    others.any(|other| self.claims.get(other).is_some_and(|held| clash(&own, held).is_some()));
+                self.kept("I27", !clashes, || format!("attempt {attempt} may write where another one does"));
+                self.writers.insert(*attempt, task);
+            }
+            E::AttemptSucceeded { attempt }
+            | E::AttemptFailed { attempt, .. }
+            | E::AttemptLost { attempt, .. }
+            | E::AttemptCancelled { attempt, .. }
+            | E::AttemptSuperseded { attempt }
+                if !event.leaves_an_agent_at_work() =>
+            {
+                self.writers.remove(attempt);
+            }
+            E::AttemptReleased { attempt, .. } => drop(self.writers.remove(attempt)),
+            _ => {}
+        }
     }
 
     fn attempted(&mut self, event: &TaskEvent) {

@@ -105,6 +105,7 @@ impl Task {
                     holder.percent = percent.or(holder.percent);
                 }
             }
+            TaskEvent::Checkpointed { .. } | TaskEvent::RolledBack { .. } => self.apply_checkpoint(event),
             // The graph of tasks is the workspace's; the board's order is the projection's.
             TaskEvent::Moved { .. } | TaskEvent::DependencyAdded { .. } | TaskEvent::DependencyRemoved { .. } => {}
             TaskEvent::DelegationQueued { .. }

@@ -4,6 +4,7 @@
 //! mean for this one (gates) is decided by the workspace, which adds `task:ready` and the blocking transitions.
 
 mod attempt;
+mod checkpoints;
 mod clocks;
 mod delegation;
 mod interrupts;
@@ -26,6 +27,7 @@ use super::{
     run::{InterruptKind, Usage},
 };
 
+pub use checkpoints::{CHECKPOINTS_MAX, MANUAL_MAX, NewCheckpoint};
 pub(super) use delegation::escalated;
 use ladder::Tried;
 pub use ladder::{Step, TRIES_MAX};
@@ -65,6 +67,11 @@ pub struct Task {
     /// Questions that nobody answered in time, the newest of them.
     #[serde(default)]
     expired: BTreeSet<InterruptId>,
+    #[serde(default)]
+    checkpoints: BTreeMap<CheckpointId, checkpoints::Kept>,
+    /// How many there have been.
+    #[serde(default)]
+    checkpoints_made: u64,
 }
 
 /// One request to move the task forward with an agent.
@@ -164,6 +171,17 @@ pub enum TaskCommand {
     RemoveDependency {
         /// For which.
         depends_on: TaskId,
+    },
+    /// Remember what it is like now.
+    Checkpoint(NewCheckpoint),
+    /// Go back to what it was like.
+    RollBack {
+        /// To which checkpoint.
+        to: CheckpointId,
+        /// What it was like then.
+        state: super::checkpoint::TaskState,
+        /// What it is like now.
+        before: NewCheckpoint,
     },
     /// Give it to an agent.
     Delegate(NewDelegation),
@@ -292,6 +310,8 @@ impl Task {
             C::Move { status, rank } => self.move_card(status, rank),
             C::AddDependency { depends_on, gate } => Ok(vec![TaskEvent::DependencyAdded { depends_on, gate }]),
             C::RemoveDependency { depends_on } => Ok(vec![TaskEvent::DependencyRemoved { depends_on }]),
+            C::Checkpoint(new) => self.checkpoint(cx, new),
+            C::RollBack { to, state, before } => self.roll_back(cx, to, state, before),
             C::Delegate(new) => self.delegate(cx, new),
             C::Cancel { delegation, reason } => self.cancel(delegation, reason),
             C::Pause(delegation) => self.pause(delegation),

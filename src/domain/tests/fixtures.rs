@@ -49,7 +49,7 @@ kinds! {
         InterruptOpened = "interrupt:opened", InterruptResolved = "interrupt:resolved",
         InterruptDelivered = "interrupt:delivered", InterruptLapsed = "interrupt:lapsed",
         InterruptRenewed = "interrupt:renewed", InterruptClosed = "interrupt:closed",
-        ArtifactRecorded = "artifact:recorded",
+        ArtifactRecorded = "artifact:recorded", Checkpointed = "task:checkpointed", RolledBack = "task:rolled_back",
     }
     Conversation ConversationEvent {
         Created = "conversation:created", ParticipantAdded = "conversation:participant_added",
@@ -59,7 +59,7 @@ kinds! {
         Unreacted = "conversation:unreacted", Read = "conversation:read", Merged = "conversation:merged",
         Sealed = "conversation:sealed", Updated = "conversation:updated", TurnQueued = "conversation:turn_queued",
         TurnStarted = "conversation:turn_started", TurnStopping = "conversation:turn_stopping",
-        TurnEnded = "conversation:turn_ended",
+        TurnEnded = "conversation:turn_ended", RolledBack = "conversation:rolled_back",
     }
     Document DocumentEvent {
         Created = "document:created", Renamed = "document:renamed", Archived = "document:archived",

@@ -55,10 +55,11 @@ pub(crate) enum Kind {
     Webhook,
     Document,
     Desk,
+    Checkpoint,
 }
 
 /// How often each kind comes; what leads deep comes often.
-const WEIGHTS: [(u32, Kind); 30] = [
+const WEIGHTS: [(u32, Kind); 31] = [
     (4, Kind::CreateTask),
     (1, Kind::CreateProject),
     (1, Kind::ChangeProject),
@@ -89,6 +90,7 @@ const WEIGHTS: [(u32, Kind); 30] = [
     (2, Kind::Webhook),
     (3, Kind::Document),
     (8, Kind::Desk),
+    (2, Kind::Checkpoint),
 ];
 
 /// One random command, or two that race.
@@ -263,6 +265,7 @@ pub(super) fn ask(world: &World, kind: Kind, pick: &[usize; 3]) -> Option<Ask> {
         Kind::Webhook => super::plan_talk::webhook(world, pick),
         Kind::Document => super::plan_talk::document(world, pick),
         Kind::Desk => super::plan_desk::desk(world, pick),
+        Kind::Checkpoint => super::plan_checkpoints::checkpoint(world, pick),
     }
 }
 

@@ -26,7 +26,8 @@ impl Workspace {
                     TaskEvent::DelegationReviewing { delegation, .. } => self.stuck(*delegation).into_iter().collect(),
                     _ => vec![],
                 };
-                tasks.chain(stranded).chain(self.schedule.status_after(event).map(agent_fact)).collect()
+                let follow = tasks.chain(stranded).chain(self.schedule.status_after(event).map(agent_fact));
+                follow.chain(rolled_back(*id, event)).collect()
             }
             (Subject::Workspace(_), Event::Workspace(event)) if changes_rights(event) => self.all_stuck(),
             (Subject::Agent(_), Event::Agent(AgentEvent::Status { .. })) => vec![],
@@ -78,6 +79,13 @@ fn changes_rights(event: &WorkspaceEvent) -> bool {
             | E::GrantSet { .. }
             | E::GrantRemoved { .. }
     )
+}
+
+/// Conversations about a task say that it went back.
+fn rolled_back(task: TaskId, event: &TaskEvent) -> Vec<Fact> {
+    let TaskEvent::RolledBack { checkpoint, conversations, .. } = event else { return vec![] };
+    let marker = |seq| ConversationEvent::RolledBack { task, checkpoint: *checkpoint, seq };
+    conversations.iter().map(|talk| room_fact(talk.conversation, marker(talk.seq))).collect()
 }
 
 fn room_fact(id: ConversationId, event: ConversationEvent) -> Fact {

@@ -196,6 +196,9 @@ impl Workspace {
                     self.schedule.claimed.must_be_free(id, claims)?;
                 }
             }
+            TaskEvent::RolledBack { state, .. } if self.must_know(state.assignee.as_ref()).is_err() => {
+                return Err(Rejection::Busy("whoever answered for the task then is no longer here"));
+            }
             TaskEvent::Transitioned { from, to, .. } => self.graph.gated(id, *from, to),
             TaskEvent::DependencyAdded { depends_on, gate } => self.graph.must_stay_acyclic(id, *depends_on, *gate)?,
             TaskEvent::DependencyRemoved { depends_on } => self.graph.must_be_linked(id, *depends_on)?,

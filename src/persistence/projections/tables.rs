@@ -42,6 +42,8 @@ tables! {
     TASKS = "tasks" ("id") ["workspace_id", "project_id", "number", "identifier", "title", "description", "status",
         "priority", "assignee", "delegate_agent_id", "delegation_id", "parent_id", "claims", "progress", "phase", "rank",
         "created_by", "version", "created_at", "updated_at"] of "workspace_id";
+    CHECKPOINTS = "task_checkpoints" ("id") ["workspace_id", "task_id", "name", "reason", "manifest", "made_by", "made_at"]
+        of "workspace_id";
     DEPENDENCIES = "task_dependencies" ("task_id", "depends_on") ["workspace_id", "dependency_type"] of "workspace_id";
     CONVERSATIONS = "conversations" ("id") ["workspace_id", "type", "title", "project_id", "task_id", "created_by",
         "last_seq", "turn_policy", "branch_parent_id", "branch_message_id", "branch_seq", "branch_line", "merged_into",

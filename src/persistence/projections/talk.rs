@@ -113,6 +113,7 @@ pub(super) fn conversation(changes: &mut Changes, recorded: &Recorded, event: &C
             }
             changes.update(&CONVERSATIONS, row);
         }
+        E::RolledBack { .. } => changes.update(&CONVERSATIONS, json!({"id": id, "updated_at": at})),
         E::TurnQueued { .. } | E::TurnStarted { .. } | E::TurnStopping { .. } | E::TurnEnded { .. } => {
             turn(changes, recorded, event);
         }

@@ -11,7 +11,7 @@ use crate::domain::{
 
 use super::{
     rows::Changes,
-    tables::{ARTIFACTS, ASSIGNMENTS, DEPENDENCIES, INTERRUPTS, PROJECTS, REVIEWS, SESSIONS, TASKS},
+    tables::{ARTIFACTS, ASSIGNMENTS, CHECKPOINTS, DEPENDENCIES, INTERRUPTS, PROJECTS, REVIEWS, SESSIONS, TASKS},
 };
 
 pub(super) fn project(changes: &mut Changes, recorded: &Recorded, event: &ProjectEvent) {
@@ -102,6 +102,22 @@ pub(super) fn task(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent
         }
         E::DependencyRemoved { depends_on } => {
             changes.delete(&DEPENDENCIES, json!({"task_id": id, "depends_on": depends_on}));
+        }
+        E::Checkpointed { checkpoint, name, reason, made_at, manifest, dropped } => {
+            changes.insert(
+                &CHECKPOINTS,
+                json!({
+                    "id": checkpoint, "task_id": id, "name": name, "reason": reason, "manifest": manifest,
+                    "made_by": recorded.actor, "made_at": made_at,
+                }),
+            );
+            dropped.iter().for_each(|gone| changes.delete(&CHECKPOINTS, json!({"id": gone})));
+        }
+        E::RolledBack { state, .. } => {
+            set_some(&mut row, "title", state.title.as_ref());
+            row["description"] = json!(state.description);
+            row["priority"] = json!(state.priority);
+            row["assignee"] = json!(state.assignee);
         }
         E::Progress { attempt, percent, phase, .. } => {
             row["progress"] = json!(percent);

@@ -44,7 +44,9 @@ impl World {
         let grant = id(&person.post(&grants, grant).await);
         let services = format!("/workspaces/{workspace}/services");
         let service = id(&person.post(&services, json!({"name": "Build", "role": "member"})).await);
+        let checkpoint = id(&person.post(&format!("/tasks/{task}/checkpoints"), json!({"name": "Draft"})).await);
         let things = [
+            ("checkpoint_id", checkpoint),
             ("service_id", service),
             ("role_id", role),
             ("grant_id", grant),
