@@ -60,4 +60,4 @@ mod writer;
 pub use context::Context;
 pub use directory::Directory;
 pub use reconcile::{Found, Reconciled};
-pub use workspace::WorkspaceHandle;
+pub use workspace::{Hurt, WorkspaceHandle};

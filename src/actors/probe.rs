@@ -35,6 +35,8 @@ const MISSES_MAX: u32 = 2;
 pub(super) enum ProbeMessage {
     /// Ask now.
     Ask,
+    /// Panic: how tests see what a bug would do.
+    Panic,
 }
 
 pub(super) struct Probe;
@@ -74,9 +76,13 @@ impl Actor for Probe {
     async fn handle(
         &self,
         myself: ActorRef<ProbeMessage>,
-        ProbeMessage::Ask: ProbeMessage,
+        message: ProbeMessage,
         state: &mut ProbeState,
     ) -> Result<(), ActorProcessingErr> {
+        match message {
+            ProbeMessage::Ask => {}
+            ProbeMessage::Panic => panic!("asked to panic"),
+        }
         state.ask().await;
         let pause = if state.misses == 0 { EVERY } else { EVERY_WHILE_SILENT };
         myself.send_after(pause, || ProbeMessage::Ask);

@@ -64,6 +64,8 @@ pub(super) enum RunMessage {
     GraceOver,
     /// Time passed: see whether it still moves.
     Tick,
+    /// Panic: how tests see what a bug would do.
+    Panic,
 }
 
 pub(super) struct RunArguments {
@@ -162,6 +164,7 @@ impl Actor for Run {
             RunMessage::Progress => state.tell_progress().await?,
             RunMessage::GraceOver if state.stopping == Stopping::Superseded => state.release(false, None).await?,
             RunMessage::Tick => state.look_alive().await?,
+            RunMessage::Panic => panic!("asked to panic"),
             RunMessage::GraceOver => state.ended(Ok(Outcome::Cancelled)).await?,
         };
         if standing == Standing::Over {

@@ -33,7 +33,7 @@ use super::{
     supervision::Intensity,
     turn::{self, TurnArguments},
     webhooks,
-    workspace::{Members, WorkspaceHandle},
+    workspace::{Hurt, Members, WorkspaceHandle},
     writer::{self, WriterArguments},
 };
 
@@ -59,6 +59,8 @@ pub(super) enum SupervisorMessage {
     Open(DocumentId, RpcReplyPort<Result<DocumentHandle, String>>),
     /// Let idle entities go.
     Sweep,
+    /// Let one of them panic.
+    Hurt(Hurt),
 }
 
 pub(super) struct Supervisor;
@@ -148,6 +150,16 @@ impl Actor for Supervisor {
                 answer(reply, ());
             }
             SupervisorMessage::Open(id, reply) => answer(reply, state.open(&myself, id).await),
+            SupervisorMessage::Hurt(Hurt::Run(task, attempt)) => {
+                if let Some(run) = state.handle.members.run(task, attempt) {
+                    let _ = run.cast(RunMessage::Panic);
+                }
+            }
+            SupervisorMessage::Hurt(Hurt::Probe(instance)) => {
+                if let Some(probe) = state.probes.get(&instance) {
+                    let _ = probe.cast(ProbeMessage::Panic);
+                }
+            }
             SupervisorMessage::Sweep => {
                 state.handle.members.entities.iter().for_each(|entity| entity.sweep());
                 metrics::gauge!("link_entities_active").set(state.handle.members.entities.len() as f64);

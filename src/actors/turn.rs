@@ -130,7 +130,7 @@ impl Actor for Turn {
             RunMessage::Decided(event) => state.decided(&myself, &event).await,
             RunMessage::GraceOver => state.ended(Ok(Outcome::Cancelled)).await?,
             // Only attempts are looked at again; whoever asks sees that the reply is dropped.
-            RunMessage::LookAgain(_) | RunMessage::Progress | RunMessage::Tick => Standing::Holds,
+            RunMessage::LookAgain(_) | RunMessage::Progress | RunMessage::Tick | RunMessage::Panic => Standing::Holds,
         };
         if standing == Standing::Over {
             myself.stop(None);

@@ -121,6 +121,15 @@ impl Members {
     }
 }
 
+/// An actor that can be made to panic: how tests see what a bug would do.
+#[derive(Clone, Copy, Debug)]
+pub enum Hurt {
+    /// That of an attempt.
+    Run(TaskId, AttemptId),
+    /// That which asks an instance whether it lives.
+    Probe(InstanceId),
+}
+
 /// A cheap handle on a workspace.
 #[derive(Clone)]
 pub struct WorkspaceHandle {
@@ -221,6 +230,12 @@ impl WorkspaceHandle {
         let ask = |reply| SupervisorMessage::Open(id, reply);
         let answer = ractor::call_t!(self.supervisor, ask, 5_000).map_err(|error| gone(&error.to_string()))?;
         answer.map_err(CommandError::Unavailable)
+    }
+
+    /// Lets one of the workspace's actors panic.
+    pub fn hurt(&self, which: Hurt) {
+        // A workspace that is stopping has none left.
+        let _ = self.supervisor.cast(SupervisorMessage::Hurt(which));
     }
 
     /// Lets webhooks look for what is due.

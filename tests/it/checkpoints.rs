@@ -31,8 +31,8 @@ impl Lab {
     async fn made(&self, reason: &str) -> Value {
         let path = format!("/tasks/{}/checkpoints?limit=200", self.task);
         let of = |seen: &Value| {
-            let items = seen["items"].as_array().into_iter().flatten();
-            items.filter(|item| item["reason"] == reason).cloned().next()
+            let mut items = seen["items"].as_array().into_iter().flatten();
+            items.find(|item| item["reason"] == reason).cloned()
         };
         let seen = self.ada.until(&path, &format!("a checkpoint: {reason}"), |seen| of(seen).is_some()).await;
         of(&seen).expect("it is there")

@@ -14,7 +14,7 @@ use crate::support::{
 
 /// What a fault has to lead to.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum End {
+pub enum End {
     /// The work is handed in.
     Finished,
     /// A person is asked.
@@ -22,34 +22,36 @@ enum End {
 }
 
 /// One row of the table.
-struct Row {
-    fault: &'static str,
-    end: End,
-    steps: Vec<String>,
-    took: Duration,
+pub struct Row {
+    pub fault: &'static str,
+    pub phase: &'static str,
+    pub end: End,
+    pub steps: Vec<String>,
+    pub took: Duration,
 }
 
-struct Lab {
-    ada: Person,
-    workspace: String,
-    project: String,
+/// A workspace to break things in.
+pub struct Lab {
+    pub ada: Person,
+    pub workspace: String,
+    pub project: String,
 }
 
 impl Lab {
-    async fn open(url: &str) -> Self {
+    pub async fn open(url: &str) -> Self {
         let ada = Person::register(url, "Ada").await;
         let workspace = ada.workspace("Lab").await;
         let project = ada.project(&workspace, "Moon base").await;
         Self { ada, workspace, project }
     }
 
-    async fn task(&self, title: &str, description: &str) -> String {
+    pub async fn task(&self, title: &str, description: &str) -> String {
         let body = json!({"title": title, "description": description});
         id(&self.ada.post(&format!("/projects/{}/tasks", self.project), body).await)
     }
 
     /// Gives a task to a new agent on these servers.
-    async fn penguins(&self, title: &str, prompt: &str, urls: &[String]) -> String {
+    pub async fn penguins(&self, title: &str, prompt: &str, urls: &[String]) -> String {
         let instances: Vec<_> = urls.iter().map(|url| json!({"url": url, "slots": 4})).collect();
         let body = json!({"name": title, "runtime": "penguin", "instances": instances});
         let agent = id(&self.ada.post(&format!("/workspaces/{}/agents", self.workspace), body).await);
@@ -58,14 +60,14 @@ impl Lab {
     }
 
     /// Gives a task to a new agent that follows a script.
-    async fn scripted(&self, title: &str, script: &str) -> String {
+    pub async fn scripted(&self, title: &str, script: &str) -> String {
         let agent = self.ada.scripted(&self.workspace, title, script).await;
         let task = self.task(title, "as the title says").await;
         self.ada.delegate(&task, &agent).await
     }
 
     /// Waits for the end of what a fault began, and says how it went.
-    async fn settled(&self, fault: &'static str, delegation: &str, since: DateTime<Utc>) -> Row {
+    pub async fn settled(&self, fault: &'static str, delegation: &str, since: DateTime<Utc>) -> Row {
         let seen = self.ada.until_delegation(delegation, &["reviewing", "escalated", "awaiting"]).await;
         let end = if seen["status"] == "reviewing" { End::Finished } else { End::Person };
         if end == End::Person {
@@ -79,7 +81,7 @@ impl Lab {
         // A fault that is over before it is seen took no time.
         let at: DateTime<Utc> = seen["updated_at"].as_str().expect("a time").parse().expect("a time");
         let took = (at - since).to_std().unwrap_or_default();
-        Row { fault, end, steps: steps.map(str::to_owned).collect(), took }
+        Row { fault, phase: "", end, steps: steps.map(str::to_owned).collect(), took }
     }
 }
 
@@ -87,16 +89,22 @@ fn now() -> DateTime<Utc> {
     link::clock::Clock::default().now()
 }
 
-fn print(rows: &[Row]) {
-    println!("{:<44} {:<9} {:>8}  steps", "fault", "end", "ms");
-    for Row { fault, end, steps, took } in rows {
-        println!("{fault:<44} {:<9} {:>8}  {}", format!("{end:?}"), took.as_millis(), steps.join(", "));
+/// Prints the table, with how long it took.
+pub fn print(rows: &[Row]) {
+    println!("{:<44} {:<11} {:<9} {:>8}  steps", "fault", "phase", "end", "ms");
+    for Row { fault, phase, end, steps, took } in rows {
+        let (end, took, steps) = (format!("{end:?}"), took.as_millis(), steps.join(", "));
+        println!("{fault:<44} {phase:<11} {end:<9} {took:>8}  {steps}");
     }
     let mut all: Vec<u128> = rows.iter().map(|row| row.took.as_millis()).collect();
     all.sort_unstable();
     let mean = all.iter().sum::<u128>() / all.len() as u128;
     let p95 = all[(all.len() * 95).div_ceil(100) - 1];
-    println!("{} faults: mean {mean} ms, p95 {p95} ms to work that goes on or to a person", all.len());
+    let most = all[all.len() - 1];
+    println!(
+        "{} faults: mean {mean} ms, p95 {p95} ms, longest {most} ms to work that goes on or to a person",
+        all.len()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,6 +124,7 @@ async fn whatever_an_agent_does_wrong_the_work_goes_on_or_somebody_is_asked() {
         ("the agent refuses", "fail refused not my job", End::Person),
         ("a merge conflict", "fail merge_conflict src/lib.rs", End::Person),
         ("the driver panics", "say Hm; crash", End::Person),
+        ("the agent's disk is full", "write a.rs x; fail unknown No space left on device", End::Person),
         ("the agent waits for an answer", "ask Which colour?", End::Person),
         (
             "the same tool again and again",
@@ -186,7 +195,7 @@ async fn whatever_happens_to_an_instance_the_work_goes_on_or_somebody_is_asked_a
     let steps = vec![seen["attempts"][0]["next_step"]["strategy"].as_str().expect("a step").to_owned()];
     assert_eq!(steps, ["other_instance"]);
     let took = (at - since).to_std().unwrap_or_default();
-    rows.push(Row { fault: "the instance hangs", end: End::Finished, steps, took });
+    rows.push(Row { fault: "the instance hangs", phase: "", end: End::Finished, steps, took });
     // When it answers again it is told to stop.
     mute.reopen().await;
     let released = |seen: &Value| seen["attempts"][0]["stopping"] == false;

@@ -21,6 +21,7 @@ mod doors_tenancy;
 mod embedded_pg;
 mod embedded_pg_refusals;
 mod faults;
+mod faults_phases;
 mod inbox;
 mod layering;
 mod limits;

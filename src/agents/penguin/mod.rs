@@ -37,6 +37,8 @@ pub struct Pace {
     pub poll: Duration,
     /// An instance that does not answer for this long is lost.
     pub unreachable_max: Duration,
+    /// An instance whose address refuses every connection is lost after this: nothing is left there that could be slow.
+    pub refused_max: Duration,
     /// A request that was sent shows up within this, or it never arrived.
     pub settle: Duration,
     /// Two runs of one instance start at least this far apart: Penguin mixes up runs that start together.
@@ -56,6 +58,7 @@ impl Default for Pace {
         Self {
             poll: Duration::from_secs(1),
             unreachable_max: Duration::from_secs(15),
+            refused_max: Duration::from_secs(8),
             settle: Duration::from_secs(2),
             start_gap: Duration::from_millis(400),
             start_max: Duration::from_secs(10),

@@ -161,7 +161,9 @@ impl Run<'_> {
 
     fn unreachable(&mut self, error: &CallError) -> End {
         let since = *self.silent_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < self.pace.unreachable_max {
+        let refuses = matches!(error, CallError::Refused);
+        let patience = if refuses { self.pace.refused_max } else { self.pace.unreachable_max };
+        if since.elapsed() < patience {
             return None;
         }
         let class = if self.is_accepted() { FailureClass::InstanceLost } else { FailureClass::DispatchUnknown };

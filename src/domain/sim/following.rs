@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::{
+    checkpoint::CheckpointReason,
     event::{Event, TaskEvent},
     failure::FailureClass,
     ids::*,
@@ -151,6 +152,7 @@ impl World {
         }
         server.jobs.insert(running.attempt, job);
         let boot = server.boot;
+        self.remember(running.task, CheckpointReason::AttemptStarted);
         let wait = self.between(50, 2_000);
         self.later(wait, Happening::Step(running.instance, running.attempt, boot));
     }

@@ -4,6 +4,7 @@
 //! promises of [`INVARIANTS`](crate::domain::doctor::INVARIANTS) are looked at, as far as a workspace without a database
 //! and without a network can show them.
 
+mod back;
 mod following;
 mod fuse;
 mod link;

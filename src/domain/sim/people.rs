@@ -114,7 +114,7 @@ impl World {
         }
     }
 
-    fn somebody(&mut self) -> Principal {
+    pub fn somebody(&mut self) -> Principal {
         Principal::User(self.people[self.draws.below(self.people.len())])
     }
 
@@ -161,6 +161,7 @@ impl World {
                 self.soon(60_000, 300_000, gate);
                 TaskCommand::AddDependency { depends_on, gate: Gate::Blocks }
             }
+            5 | 6 => return self.somebody_experiments(task),
             _ => return,
         };
         let act = self.sent(task, by, command);
@@ -174,8 +175,8 @@ impl World {
         match event {
             TaskEvent::AttemptStarted { attempt, agent, fence, .. } => self.look_at_twins(task, attempt, agent, fence),
             TaskEvent::InterruptOpened { interrupt, .. } => self.asked(task, interrupt),
-            TaskEvent::DelegationReviewing { delegation, .. } => self.to_review(task, delegation),
-            TaskEvent::DelegationEscalated { delegation, .. } => self.to_decide(task, delegation),
+            TaskEvent::DelegationReviewing { delegation, .. } => self.review_is_due(task, delegation),
+            TaskEvent::DelegationEscalated { delegation, .. } => self.decision_is_due(task, delegation),
             TaskEvent::DelegationPaused { delegation } => {
                 let by = self.somebody();
                 let resume = self.sent(task, by, TaskCommand::Resume(delegation));
@@ -208,7 +209,7 @@ impl World {
         }
     }
 
-    fn to_review(&mut self, task: TaskId, delegation: DelegationId) {
+    fn review_is_due(&mut self, task: TaskId, delegation: DelegationId) {
         let Some(card) = self.watch.cards.get(&delegation).cloned() else { return };
         let word = |verdict| TaskCommand::Review { delegation, verdict, comment: Prose::fitted("hm") };
         if card.review.by == Reviewers::Others && self.happens_in(0.15) {
@@ -234,7 +235,7 @@ impl World {
         }
     }
 
-    fn to_decide(&mut self, task: TaskId, delegation: DelegationId) {
+    fn decision_is_due(&mut self, task: TaskId, delegation: DelegationId) {
         let command = match self.draws.below(10) {
             0..=5 => TaskCommand::Resume(delegation),
             6 | 7 => {

@@ -51,6 +51,8 @@ pub(super) enum Happening {
     Look(AttemptId, u32),
     /// A person, or an agent that lies, does something.
     Act(Box<Act>),
+    /// Somebody takes a task back to a checkpoint.
+    GoBack(TaskId, CheckpointId),
     /// Something breaks.
     Break,
     /// Something is mended.
@@ -209,6 +211,7 @@ impl World {
             Happening::Heard(instance, attempt, nth) => self.heard(instance, attempt, nth),
             Happening::Look(attempt, life) => self.look(attempt, life),
             Happening::Act(act) => self.act(*act),
+            Happening::GoBack(task, to) => self.go_back(task, to),
             Happening::Break => self.something_breaks(),
             Happening::Mend(trouble) => self.mend(trouble),
             Happening::Watch => self.look_at_all(),

@@ -18,7 +18,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("I22", "tests/it/access_matrix.rs, access_feed.rs and access_wall.rs"),
     ("I23", "`link verify`, `link doctor`, tests/it/crash.rs"),
     ("I24", "Link has no streams of this kind"),
-    ("I25", "domain/tests/laws_checkpoints.rs, tests/it/checkpoints.rs"),
     ("I26", "Link has no hand-offs yet"),
 ];
 

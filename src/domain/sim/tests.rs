@@ -35,6 +35,6 @@ fn mistakes_that_are_made_on_purpose_are_found() {
     ] {
         let report = lived(3, 100, Some(mistake));
         let found = |name: &&str| report.found.iter().any(|found| found.invariant == *name);
-        assert!(invariants.iter().all(|name| found(name)), "{mistake:?}: {:#?}", report.found);
+        assert!(invariants.iter().all(found), "{mistake:?}: {:#?}", report.found);
     }
 }

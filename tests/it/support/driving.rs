@@ -56,6 +56,7 @@ pub fn quick() -> Pace {
     Pace {
         poll: ms(50),
         unreachable_max: ms(1000),
+        refused_max: ms(1000),
         settle: ms(300),
         start_gap: ms(50),
         start_max: ms(2000),

@@ -1,0 +1,315 @@
+//! The same faults at every phase of the work: as it is handed out, while the agent works, while a question is open, as the
+//! work is handed in, while a review is due. Each time it goes on and ends in a finished task, and nothing is run twice.
+//! The table says how long it took until the first thing happened again, or a person could act; nothing is asserted about
+//! time.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use link::{
+    actors::Hurt,
+    domain::ids::{AttemptId, InstanceId, TaskId, WorkspaceId},
+};
+use serde_json::{Value, json};
+use sqlx::{ConnectOptions, Connection, postgres::PgConnectOptions};
+
+use crate::{
+    faults::{End, Lab, Row, print},
+    peer::Scene,
+    support::{
+        fake_penguin::FakePenguin,
+        node::TestNode,
+        person::{PATIENCE, id},
+    },
+};
+
+const PHASES: [&str; 5] = ["dispatch", "running", "awaiting", "submitting", "reviewing"];
+/// How long a database that restarts lets nobody in.
+const RESTART: Duration = Duration::from_millis(700);
+
+/// What shows that work goes on, or that a person has acted.
+const MOVES: [&str; 9] = [
+    "attempt:accepted",
+    "task:progress",
+    "attempt:tool",
+    "artifact:recorded",
+    "interrupt:opened",
+    "interrupt:resolved",
+    "delegation:submitted",
+    "delegation:reviewed",
+    "delegation:escalated",
+];
+
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// The agent server starts anew, and its sessions are gone.
+    SessionLost,
+    /// The actor that drives the run panics.
+    RunPanics,
+    /// The actor that asks whether the instance lives panics.
+    ProbePanics,
+    /// Link's clock jumps so many minutes.
+    Clock(i64),
+    /// Every connection to the database is cut, and none is let in for a while.
+    Database,
+}
+
+impl Fault {
+    const ALL: [Self; 6] =
+        [Self::SessionLost, Self::RunPanics, Self::ProbePanics, Self::Clock(5), Self::Clock(-5), Self::Database];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::SessionLost => "the agent restarts and its session is lost",
+            Self::RunPanics => "the actor of the run panics",
+            Self::ProbePanics => "the actor that probes panics",
+            Self::Clock(0..) => "the clock jumps five minutes ahead",
+            Self::Clock(_) => "the clock jumps five minutes back",
+            Self::Database => "Postgres cuts everybody off for a while",
+        }
+    }
+}
+
+struct Bench {
+    node: TestNode,
+    lab: Lab,
+    fake: FakePenguin,
+}
+
+impl Bench {
+    async fn get(&self, delegation: &str) -> Option<Value> {
+        let path = format!("/delegations/{delegation}");
+        let answer = self.lab.ada.try_send(reqwest::Method::GET, &path, None, None).await.ok()?;
+        answer.status.is_success().then_some(answer.body)
+    }
+
+    /// Brings a new delegation to a phase.
+    async fn at(&self, fault: Fault, phase: &'static str) -> String {
+        let prompt = match phase {
+            "awaiting" => "Build [[ask:question]] [[say:ok]]",
+            "submitting" => "Build [[words:8]] [[delay:0.02]]",
+            _ => "Build [[words:30]] [[delay:0.04]]",
+        };
+        let title = format!("{phase} {fault:?} {}", self.fake.runs());
+        let delegation = self.lab.penguins(&title, prompt, &[self.fake.url()]).await;
+        let states: &[&str] = match phase {
+            "dispatch" => return delegation,
+            "running" | "submitting" => &["running", "reviewing"],
+            other => &[other],
+        };
+        self.lab.ada.until_delegation(&delegation, states).await;
+        delegation
+    }
+
+    async fn hit(&self, fault: Fault, seen: &Value) {
+        let workspace: WorkspaceId = self.lab.workspace.parse().expect("an id");
+        let hurt = async |which| {
+            let directory = &self.node.node.api().services().directory;
+            directory.workspace(workspace).await.expect("it is there").hurt(which);
+        };
+        let attempt = &seen["attempts"][0];
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        match fault {
+            Fault::SessionLost => self.fake.restart().await,
+            Fault::RunPanics => {
+                if let (Some(task), Some(attempt)) = (text(&seen["task_id"]), text(&attempt["id"])) {
+                    let (task, attempt): (TaskId, AttemptId) =
+                        (task.parse().expect("an id"), attempt.parse().expect("an id"));
+                    hurt(Hurt::Run(task, attempt)).await;
+                }
+            }
+            Fault::ProbePanics => {
+                let agent = text(&seen["agent_id"]).expect("it is named");
+                let known = self.lab.ada.get(&format!("/agents/{agent}")).await;
+                let instance: InstanceId = id(&known["instances"][0]).parse().expect("an id");
+                hurt(Hurt::Probe(instance)).await;
+            }
+            Fault::Clock(minutes) => self.node.advance(TimeDelta::minutes(minutes)),
+            Fault::Database => restart(&self.node.database).await,
+        }
+    }
+
+    /// Does what people have to do until the work is accepted.
+    async fn carry_on(&self, fault: Fault, phase: &'static str, delegation: &str) -> Value {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(15)).await;
+            let Some(seen) = self.get(delegation).await else { continue };
+            let (verb, body) = match seen["status"].as_str().unwrap_or_default() {
+                "completed" => return seen,
+                "awaiting" => ("answer", json!({"answer": "green"})),
+                "reviewing" => ("review", json!({"verdict": "approve"})),
+                "escalated" => ("resume", json!({})),
+                _ => continue,
+            };
+            // What is refused, or not answered, is tried again.
+            let path = format!("/delegations/{delegation}/{verb}");
+            let _ = self.lab.ada.try_send(reqwest::Method::POST, &path, Some(&body), None).await;
+        }
+        panic!("{} at {phase}: it was not finished", fault.name());
+    }
+
+    async fn events(&self, task: &str, after: u64) -> Vec<Value> {
+        let page = self.lab.ada.get(&format!("/tasks/{task}/timeline?limit=200&after={after}")).await;
+        page["events"].as_array().expect("a page has events").clone()
+    }
+
+    /// Breaks something at a phase and says when the work went on: with the first thing that happened after the fault, or
+    /// after the last attempt that it cost.
+    async fn row(&self, fault: Fault, phase: &'static str) -> Row {
+        let before = self.fake.runs();
+        let delegation = self.at(fault, phase).await;
+        let path = format!("/delegations/{delegation}");
+        let seen = self.lab.ada.until(&path, "it is handed out", |seen| seen["attempts"][0].is_object()).await;
+        let task = seen["task_id"].as_str().expect("an id").to_owned();
+        let head = self.events(&task, 0).await.last().and_then(|event| event["offset"].as_u64()).expect("it was made");
+        let since = link::clock::Clock::default().now();
+        self.hit(fault, &seen).await;
+        let seen = self.carry_on(fault, phase, &delegation).await;
+        let mut jump = TimeDelta::zero();
+        if let Fault::Clock(minutes) = fault {
+            jump = TimeDelta::minutes(minutes);
+            self.node.advance(-jump);
+        }
+        let attempts = seen["attempts"].as_array().expect("a list");
+        let runs = self.fake.runs() - before;
+        assert!(runs <= u32::try_from(attempts.len()).expect("few"), "{fault:?} at {phase}: {runs} runs, {seen:#}");
+        let events = self.events(&task, head).await;
+        let kind = |event: &Value| event["type"].as_str().unwrap_or_default().to_owned();
+        let lost = events.iter().rposition(|event| ["attempt:lost", "attempt:failed"].contains(&&*kind(event)));
+        let moved = events[lost.map_or(0, |nth| nth + 1)..].iter().find(|event| MOVES.contains(&&*kind(event)));
+        let at: DateTime<Utc> =
+            moved.expect("it was finished")["at"].as_str().expect("a time").parse().expect("a time");
+        let steps = attempts.iter().filter_map(|attempt| attempt["next_step"]["strategy"].as_str());
+        let (steps, took) = (steps.map(str::to_owned).collect(), (at - jump - since).to_std().unwrap_or_default());
+        Row { fault: fault.name(), phase, end: End::Finished, steps, took }
+    }
+}
+
+/// What a restart of Postgres is to those who are connected: all are cut off, and nobody is let in for a while.
+async fn restart(database: &str) {
+    let options: PgConnectOptions = database.parse().expect("it is an address");
+    let name = options.get_database().expect("it names a database").to_owned();
+    let mut door = options.database("postgres").connect().await.expect("the server runs");
+    let close = async |door: &mut sqlx::PgConnection, open: bool| {
+        let sql = format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS {open}");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(door).await.expect("the owner may");
+    };
+    close(&mut door, false).await;
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+    sqlx::query(cut).bind(&name).execute(&mut door).await.expect("the owner may");
+    tokio::time::sleep(RESTART).await;
+    close(&mut door, true).await;
+    door.close().await.expect("nothing is open");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_breaks_at_whichever_phase_the_work_is_finished_and_none_runs_twice() {
+    let node = TestNode::start().await;
+    let bench = Bench { lab: Lab::open(&node.url).await, fake: FakePenguin::start().await, node };
+    let mut rows = vec![];
+    for fault in Fault::ALL {
+        for phase in PHASES {
+            // Nobody drives a run whose work was handed in.
+            if matches!(fault, Fault::RunPanics) && phase == "reviewing" {
+                continue;
+            }
+            rows.push(bench.row(fault, phase).await);
+        }
+    }
+    print(&rows);
+    bench.node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_that_come_twice_and_out_of_order_count_once_and_in_order() {
+    let scene = Scene::start().await;
+    let mut peer = scene.connect().await;
+    let delegation = scene.delegate("Count").await;
+    let attempt = peer.assigned().await["attempt"].clone();
+    let begun = Instant::now();
+    let tool = |n: u32| json!({"t": "tool", "tool": "counter", "ok": true, "summary": n.to_string()});
+    let mut frames = vec![peer.note(&attempt, json!({"t": "accepted"}))];
+    for n in 0..6 {
+        frames.push(peer.note(&attempt, tool(n)));
+    }
+    frames.push(peer.note(&attempt, json!({"t": "submitted", "text": "counted"})));
+    for frame in frames.iter().rev().chain(&frames).chain(&frames) {
+        peer.socket.send(frame.clone()).await;
+    }
+    let seen = scene.ada.until_delegation(&delegation, &["reviewing"]).await;
+    assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(1), "{seen:#}");
+    let counted: Vec<Value> = scene.events("attempt:tool").await.iter().map(|tool| tool["summary"].clone()).collect();
+    assert_eq!(counted, (0..6).map(|n| json!(n.to_string())).collect::<Vec<_>>());
+    let (fault, took) = ("reports come twice and in any order", begun.elapsed());
+    print(&[Row { fault, phase: "running", end: End::Finished, steps: vec![], took }]);
+    scene.node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_every_agent_dead_everything_else_is_answered_as_before_and_work_waits_with_a_reason() {
+    let node = TestNode::start().await;
+    let lab = Lab::open(&node.url).await;
+    let fake = FakePenguin::start().await;
+    let delegation = lab.penguins("first", "Build [[say:ok]]", &[fake.url()]).await;
+    let seen = lab.ada.until_delegation(&delegation, &["reviewing"]).await;
+    let agent = seen["agent_id"].as_str().expect("it is named").to_owned();
+    let alive = answered(&lab).await;
+
+    fake.shut();
+    let offline = |seen: &Value| seen["status"] == "offline";
+    lab.ada.until(&format!("/agents/{agent}"), "nobody answers", offline).await;
+    let dead = answered(&lab).await;
+    println!("{:<12} {:>10} {:>10} {:>7}", "what", "alive ms", "dead ms", "ratio");
+    for ((what, alive), (_, dead)) in alive.iter().zip(&dead) {
+        let ratio = dead.as_secs_f64() / alive.as_secs_f64();
+        println!("{what:<12} {:>10.2} {:>10.2} {ratio:>7.2}", alive.as_secs_f64() * 1e3, dead.as_secs_f64() * 1e3);
+    }
+
+    // New work is taken on, and says what it waits for.
+    let task = lab.task("second", "later").await;
+    let waiting = lab.ada.delegate(&task, &agent).await;
+    let held = |seen: &Value| seen["waits"].as_str().is_some_and(|why| why.contains("does not answer"));
+    let seen = lab.ada.until(&format!("/delegations/{waiting}"), "it says why", held).await;
+    assert_eq!(seen["status"], "queued");
+    // And is done when somebody is there again.
+    fake.reopen().await;
+    lab.ada.until_delegation(&waiting, &["reviewing"]).await;
+    node.node.stop().await;
+}
+
+/// How often each thing is asked for.
+const TIMES: u32 = 40;
+
+/// What people do all day that needs no agent, with how long one of each takes in the middle.
+async fn answered(lab: &Lab) -> Vec<(&'static str, Duration)> {
+    let ada = &lab.ada;
+    let talk = json!({"type": "channel", "title": "Hall"});
+    let talk = id(&ada.post(&format!("/workspaces/{}/conversations", lab.workspace), talk).await);
+    let document = json!({"title": "Menu"});
+    let document = id(&ada.post(&format!("/projects/{}/documents", lab.project), document).await);
+    let mut all = vec![];
+    for what in ["board", "chat", "document", "task", "inbox"] {
+        let mut took = vec![];
+        for n in 0..TIMES {
+            let begun = Instant::now();
+            match what {
+                "board" => drop(ada.get(&format!("/projects/{}/board", lab.project)).await),
+                "chat" => {
+                    let words = json!({"parts": [{"type": "text", "text": format!("hello {n}")}]});
+                    ada.post(&format!("/conversations/{talk}/messages"), words).await;
+                }
+                "document" => {
+                    let changes = json!({"changes": [{"kind": "append", "text": "More."}]});
+                    ada.post(&format!("/documents/{document}/edit"), changes).await;
+                }
+                "task" => drop(ada.task(&lab.project, "One more").await),
+                _ => drop(ada.get(&format!("/workspaces/{}/inbox", lab.workspace)).await),
+            }
+            took.push(begun.elapsed());
+        }
+        took.sort_unstable();
+        all.push((what, took[took.len() / 2]));
+    }
+    all
+}
