@@ -6,7 +6,7 @@ use crate::domain::{
     event::{Event, TaskEvent},
     ids::*,
     principal::Principal,
-    task::{NewDelegation, NewTask, Parked, Priority, Review, Reviewers, TaskCommand, Verdict},
+    task::{NewDelegation, NewTask, Parked, Priority, Review, Reviewers, TaskCommand, Terms, Verdict},
     text::{Prose, Title},
     workspace::Gate,
 };
@@ -40,11 +40,9 @@ impl World {
         };
         let id: DelegationId = self.node.fresh();
         let agent = self.happens_in(0.3).then(|| self.agents[self.draws.below(self.agents.len())]);
-        let review = Review {
-            approvals: self.draws.below(3) as u8,
-            by: if self.happens_in(0.5) { Reviewers::Others } else { Reviewers::Anyone },
-        };
-        let new = NewDelegation { id, agent, instructions: Prose::fitted("please"), review };
+        let by = if self.happens_in(0.5) { Reviewers::Others } else { Reviewers::Anyone };
+        let review = Review::by(self.draws.below(3) as u8, by);
+        let new = NewDelegation { id, agent, instructions: Prose::fitted("please"), review, terms: Terms::default() };
         let by = self.somebody();
         match self.tell(&Ask::task(task, by, TaskCommand::Delegate(new)).keyed(format!("delegate:{id}"))) {
             Answer::Done(_) | Answer::Known => {

@@ -172,7 +172,7 @@ impl Watch {
             _ => return None,
         };
         if let E::DelegationQueued { delegator, review, .. } = event {
-            let (delegator, review) = (*delegator, *review);
+            let (delegator, review) = (*delegator, review.clone());
             let new = || Card {
                 task,
                 status,
