@@ -83,7 +83,10 @@ impl ClientHandle {
     }
 
     async fn spawn(context: Arc<Context>, viewer: Viewer, ear: Ear) -> Result<Self, ractor::SpawnErr> {
-        let (actor, _) = Actor::spawn(None, Client, (context, viewer, ear)).await?;
+        let Some(watch) = context.clients.supervisor().cloned() else {
+            return Err(ractor::SpawnErr::StartupFailed("the node has not begun".into()));
+        };
+        let (actor, _) = Actor::spawn_linked(None, Client, (context, viewer, ear), watch).await?;
         Ok(Self { actor })
     }
 

@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-use super::{feed::Feed, presence::Presence, webhooks::Postman};
+use super::{clients::Clients, feed::Feed, presence::Presence, webhooks::Postman};
 
 /// Snapshots that are written at the same time; more are skipped, since the log has everything.
 const SNAPSHOTS_MAX: usize = 4;
@@ -60,6 +60,8 @@ pub struct Context {
     pub runtimes: BTreeMap<&'static str, Arc<dyn AgentRuntime>>,
     /// Agents that are connected to this node.
     pub peers: Arc<Peers>,
+    /// Who watches over the connected clients.
+    pub clients: Clients,
     /// An entity that was not asked anything for this long leaves the memory.
     pub entity_idle: Duration,
     /// How much of a workspace's work may run at the same time.
@@ -107,6 +109,7 @@ impl Context {
             postman,
             runtimes,
             peers,
+            clients: Clients::default(),
             entity_idle,
             bulkheads,
             patience,

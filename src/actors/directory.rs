@@ -104,6 +104,7 @@ impl Actor for Root {
         myself: ActorRef<DirectoryMessage>,
         (context, active): Self::Arguments,
     ) -> Result<RootState, ActorProcessingErr> {
+        context.clients.begin(myself.get_cell()).await?;
         myself.cast(DirectoryMessage::Keep)?;
         let (names, failing) = (HashMap::new(), HashMap::new());
         Ok(RootState { context, active, names, failing, keeper: None, keeper_failing: Intensity::default() })

@@ -20,6 +20,7 @@ pub mod checkpoints;
 mod children;
 pub mod client;
 mod clocks;
+pub mod clients;
 mod conductor;
 pub mod context;
 pub mod directory;

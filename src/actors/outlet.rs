@@ -18,7 +18,7 @@ pub const WAITING_MAX: usize = 512 * 1024;
 /// With more than this waiting, signals are lost: that is what a signal is.
 const SIGNALS_UP_TO: usize = 64 * 1024;
 /// How long a socket may take nothing while something waits for it.
-pub const PATIENCE: Duration = Duration::from_secs(8);
+pub const PATIENCE: Duration = Duration::from_secs(7);
 /// Pieces that are handed to the system at a time.
 const PIECES: usize = 32;
 

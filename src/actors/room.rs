@@ -81,16 +81,17 @@ pub(super) fn open(workspace: WorkspaceId, texts: Arc<Texts>) -> Arc<Room> {
         relay: None,
     };
     let room = Arc::new(Room { texts, mailbox: Mutex::new(mailbox), more: Notify::new() });
-    let relay = tokio::spawn(serve(workspace, room.clone()));
+    let served = room.clone();
+    let relay = tokio::spawn(keep(workspace, move || Relay::new(workspace, served.clone()).run()));
     room.lock().relay = Some(relay.abort_handle());
     room
 }
 
-async fn serve(workspace: WorkspaceId, room: Arc<Room>) {
+/// Keeps a relay going. The members of one that falls end with it; see [`Member`].
+async fn keep<F: Future<Output = ()>>(workspace: WorkspaceId, begin: impl Fn() -> F) {
     let mut intensity = Intensity::default();
     loop {
-        let relay = AssertUnwindSafe(Relay::new(workspace, room.clone()).run()).catch_unwind();
-        if relay.await.is_err() {
+        if AssertUnwindSafe(begin()).catch_unwind().await.is_err() {
             metrics::counter!("link_relays_fallen_total").increment(1);
             let pause = intensity.failed(Instant::now());
             tracing::error!(%workspace, ?pause, "a relay fell; its clients are closed, and a new one begins");
@@ -180,5 +181,29 @@ impl Mailbox {
         self.closed = true;
         self.items.clear();
         self.relay.take().iter().for_each(AbortHandle::abort);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_relay_that_falls_is_followed_by_a_new_one() {
+        let (begun, stands) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let (counted, told) = (begun.clone(), stands.clone());
+        let kept = tokio::spawn(keep(WorkspaceId(uuid::Uuid::nil()), move || {
+            let (nth, told) = (counted.fetch_add(1, Ordering::Relaxed), told.clone());
+            async move {
+                assert!(nth >= 2, "it falls");
+                told.notify_one();
+                std::future::pending::<()>().await;
+            }
+        }));
+        stands.notified().await;
+        assert_eq!(begun.load(Ordering::Relaxed), 3);
+        kept.abort();
     }
 }

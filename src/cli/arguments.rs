@@ -114,7 +114,8 @@ fn keys() -> Command {
     let rotate = Command::new("rotate").about("Makes a new key that signs from now on; the others still verify");
     let retire = Command::new("retire")
         .about("Takes a key out; what it signed or sealed is worthless then")
-        .arg(Arg::new("kid").required(true).value_name("KID"));
+        // One name in 64 begins with a hyphen: it is base64url (RFC 7638).
+        .arg(Arg::new("kid").required(true).value_name("KID").allow_hyphen_values(true));
     Command::new("keys").about("The keys that sign tokens").subcommand_required(true).subcommands([
         node(list),
         node(rotate),
@@ -251,4 +252,17 @@ fn raw() -> Command {
         .arg(Arg::new("operation").required(true).value_name("ROUTER.VERB"))
         .arg(text("input").value_name("JSON|@FILE|-").default_value("{}").help("The input; - reads standard input"))
         .arg(text(KEY).value_name("KEY").help("The same key never does the same thing twice"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_key_whose_name_begins_with_a_hyphen_can_be_retired() {
+        let command = super::command(&crate::api::table());
+        let said = command.get_matches_from(["link", "keys", "retire", "-hK3_x", "--output=json"]);
+        let retire = said.subcommand_matches("keys").and_then(|keys| keys.subcommand_matches("retire"));
+        let kid = retire.and_then(|retire| retire.get_one::<String>("kid")).map(String::as_str);
+        assert_eq!(kid, Some("-hK3_x"));
+        assert_eq!(retire.and_then(|retire| retire.get_one::<String>("output")).map(String::as_str), Some("json"));
+    }
 }

@@ -278,3 +278,20 @@ async fn a_node_that_stops_says_goodbye_and_has_nobody_wait() {
     }
     assert!(begun.elapsed() < Duration::from_secs(8), "it took {:?}", begun.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clients_actor_that_ends_takes_its_own_socket_along_and_no_other() {
+    let node = TestNode::start().await;
+    let ada = Person::register(&node.url, "Ada").await;
+    let workspace = ada.workspace("Lab").await;
+    let mut doomed = Socket::subscribed(&ada, &workspace, Some(0)).await;
+    let watch = node.node.api().services().context().clients.supervisor().expect("the node runs").clone();
+    let [client] = &watch.get_children()[..] else { panic!("there is one client") };
+    let mut other = Socket::subscribed(&ada, &workspace, Some(0)).await;
+    client.kill();
+    assert_eq!(doomed.close_code().await, 1011);
+    ada.project(&workspace, "Moon base").await;
+    while other.until("event").await["type"] != "project:created" {}
+    lives(&mut other).await;
+    node.node.stop().await;
+}

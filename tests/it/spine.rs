@@ -181,3 +181,32 @@ async fn what_depends_on_a_task_becomes_ready_once_when_it_is_done() {
     assert_eq!(ready[0]["data"]["by"], first);
     node.node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_that_comes_faster_than_anybody_reads_is_thinned_never_falls_and_ends_with_the_newest() {
+    let node = TestNode::start().await;
+    let ada = Person::register(&node.url, "Ada").await;
+    let workspace = ada.workspace("Lab").await;
+    let project = ada.project(&workspace, "Moon base").await;
+    let task = ada.task(&project, "Count fast").await;
+    let steps: Vec<String> = (0..300).map(|n| format!("progress {} step {n}", (n * 7) % 90)).collect();
+    let script = format!("{}; progress 95 nearly; wait 1500ms; say Counted.", steps.join("; "));
+    let agent = ada.scripted(&workspace, "Counter", &script).await;
+    let delegation = ada.delegate(&task, &agent).await;
+    ada.until_delegation(&delegation, &["reviewing"]).await;
+    let log = ada.log(&workspace).await;
+    let told: Vec<_> = log.iter().filter(|event| event["type"] == "task:progress").collect();
+    let at = |event: &Value| {
+        event["at"]
+            .as_str()
+            .and_then(|at| at.parse::<chrono::DateTime<chrono::Utc>>().ok())
+            .expect("an event has a time")
+    };
+    let percents: Vec<u64> = told.iter().filter_map(|event| event["data"]["percent"].as_u64()).collect();
+    assert!(percents.windows(2).all(|pair| pair[0] <= pair[1]), "it fell: {percents:?}");
+    assert_eq!(percents.last(), Some(&95), "the newest is told in the end");
+    let seconds = (at(told[told.len() - 1]) - at(told[0])).num_seconds() as usize;
+    // Ten at once, and ten a second from there on; one of the seconds may have begun before the first was committed.
+    assert!(told.len() <= 10 * (seconds + 3) && told.len() < 100, "{} within {seconds} s", told.len());
+    node.node.stop().await;
+}
