@@ -33,7 +33,7 @@ pub struct Direct {
 impl Direct {
     pub async fn over(machine: &Machine, place: &Place) -> Self {
         let api = machine.api().clone();
-        let identity = api.identify(&place.token).await.expect("the token is fresh");
+        let identity = api.identify(place.token(0)).await.expect("the token is fresh");
         Self { api, identity }
     }
 }
@@ -62,7 +62,7 @@ impl Caller for Rest {
             }
             What::Board => place.http.get(format!("{}/api/v1/projects/{project}/board", place.url)),
         };
-        answered(request.bearer_auth(&place.token)).await;
+        answered(request.bearer_auth(place.token(caller))).await;
     }
 }
 
@@ -99,7 +99,7 @@ impl Caller for Trpc {
                 place.http.get(format!("{url}input={escaped}"))
             }
         };
-        answered(request.bearer_auth(&place.token)).await;
+        answered(request.bearer_auth(place.token(caller))).await;
     }
 }
 
@@ -121,10 +121,10 @@ pub struct Ws {
 impl Ws {
     pub async fn open(place: &Place, callers: usize) -> Self {
         let mut sockets = vec![];
-        for _ in 0..callers {
+        for caller in 0..callers {
             let url = place.url.replacen("http", "ws", 1);
             let (mut socket, _) = connect_async(format!("{url}/ws")).await.expect("it takes sockets");
-            let hello = json!({"t": "hello", "token": place.token}).to_string();
+            let hello = json!({"t": "hello", "token": place.token(caller)}).to_string();
             socket.send(Message::text(hello)).await.expect("it listens");
             frame(&mut socket, "\"welcome\"").await;
             sockets.push(Mutex::new(socket));

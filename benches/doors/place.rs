@@ -1,4 +1,4 @@
-//! Where the calls go: a person with a workspace, a project for each caller, and one with a board.
+//! Where the calls go: people with a workspace, a project for each caller, and one with a board.
 
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -29,10 +29,13 @@ impl What {
     }
 }
 
+/// Callers that are the same person: together they may have no more than 256 calls under way.
+const CALLERS_EACH: usize = 16;
+
 /// A place on one server.
 pub struct Place {
     pub url: String,
-    pub token: String,
+    tokens: Vec<String>,
     pub http: Client,
     projects: Vec<String>,
     board: String,
@@ -41,11 +44,19 @@ pub struct Place {
 impl Place {
     pub async fn make(url: &str, callers: usize) -> Self {
         let http = Client::builder().no_proxy().build().expect("the defaults are fine");
-        let mut place = Self { url: url.into(), token: String::new(), http, projects: vec![], board: String::new() };
-        let person = json!({"email": "bench@example.org", "name": "Bench", "password": "correct horse"});
-        let person = place.post("/auth/register", person).await;
-        place.token = person["access_token"].as_str().expect("a login has a token").into();
+        let mut place = Self { url: url.into(), tokens: vec![], http, projects: vec![], board: String::new() };
+        let mut others = vec![];
+        for nth in 0..callers.div_ceil(CALLERS_EACH) {
+            let person =
+                json!({"email": format!("bench{nth}@example.org"), "name": "Bench", "password": "correct horse"});
+            let person = place.post("/auth/register", person).await;
+            place.tokens.push(person["access_token"].as_str().expect("a login has a token").into());
+            others.push(person["user"]["id"].clone());
+        }
         let workspace = id(&place.post("/workspaces", json!({"name": "Bench"})).await);
+        for other in others.split_off(1) {
+            place.post(&format!("/workspaces/{workspace}/members"), json!({"user_id": other, "role": "member"})).await;
+        }
         for nth in 0..=callers {
             let made = json!({"name": format!("Project {nth}"), "key": format!("P{nth}")});
             let project = place.post(&format!("/workspaces/{workspace}/projects"), made).await;
@@ -57,6 +68,11 @@ impl Place {
             place.post(&format!("/projects/{}/tasks", place.board), card).await;
         }
         place
+    }
+
+    /// The token of a caller.
+    pub fn token(&self, caller: usize) -> &str {
+        &self.tokens[caller / CALLERS_EACH]
     }
 
     /// What a caller says.
@@ -71,7 +87,8 @@ impl Place {
     }
 
     async fn post(&self, path: &str, body: Value) -> Value {
-        let request = self.http.post(format!("{}/api/v1{path}", self.url)).bearer_auth(&self.token).json(&body);
+        let owner = self.tokens.first().map(String::as_str).unwrap_or_default();
+        let request = self.http.post(format!("{}/api/v1{path}", self.url)).bearer_auth(owner).json(&body);
         let answer = request.send().await.expect("it answers");
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
         answer.json().await.expect("it answers in JSON")

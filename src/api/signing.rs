@@ -10,6 +10,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
+use dashmap::DashMap;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -22,10 +23,21 @@ pub const ACCESS_LIFE: TimeDelta = TimeDelta::minutes(15);
 /// Keys of an installation at the same time.
 pub const KEYS_MAX: usize = 8;
 const ISSUER: &str = "link";
+/// Tokens whose signature need not be checked again; with more all are forgotten, which only costs time.
+const CHECKED_MAX: usize = 16_384;
 
 /// The installation's keys. They can be replaced while the node runs.
 pub struct Keys {
-    ring: RwLock<Arc<[SigningKey]>>,
+    ring: RwLock<Arc<Ring>>,
+}
+
+/// Keys, and what was found out with them: other keys know nothing of it.
+struct Ring {
+    /// One at least.
+    keys: Vec<SigningKey>,
+    /// What good tokens say, by their SHA-256: a connection shows the same one with each request, and a signature takes
+    /// longer than most of what is asked.
+    checked: DashMap<[u8; 32], Access>,
 }
 
 struct SigningKey {
@@ -86,24 +98,24 @@ impl Keys {
         Ok(())
     }
 
-    fn ring(&self) -> Arc<[SigningKey]> {
+    fn ring(&self) -> Arc<Ring> {
         self.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the names of the keys; the first one signs.
     pub fn kids(&self) -> Vec<String> {
-        self.ring().iter().map(|key| key.kid.clone()).collect()
+        self.ring().keys.iter().map(|key| key.kid.clone()).collect()
     }
 
     /// Returns the keys of the vault; the first one seals.
     pub fn vault(&self) -> Vec<[u8; 32]> {
-        self.ring().iter().map(|key| key.vault).collect()
+        self.ring().keys.iter().map(|key| key.vault).collect()
     }
 
     /// Returns the public keys, as a JWK set.
     pub fn public(&self) -> Value {
         let ring = self.ring();
-        let keys = ring.iter().map(|key| {
+        let keys = ring.keys.iter().map(|key| {
             json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key.kid, "x": key.public})
         });
         json!({"keys": keys.collect::<Vec<_>>()})
@@ -118,7 +130,7 @@ impl Keys {
         now: DateTime<Utc>,
     ) -> Result<String, jsonwebtoken::errors::Error> {
         let ring = self.ring();
-        let key = &ring[0];
+        let key = &ring.keys[0];
         let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::EdDSA) };
         let (iat, exp) = (now.timestamp(), (now + ACCESS_LIFE).timestamp());
         let claims = Claims { iss: ISSUER.into(), sub: user, sid: login, jti: id, iat, exp };
@@ -127,16 +139,41 @@ impl Keys {
 
     /// Reads an access token, if one of the keys signed it and it has not ended.
     pub fn check(&self, token: &str, now: DateTime<Utc>) -> Option<Access> {
-        let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
         let ring = self.ring();
-        let key = ring.iter().find(|key| key.kid == kid)?;
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+        let known = ring.checked.get(&hash).map(|known| *known);
+        let access = match known {
+            Some(access) => access,
+            None => {
+                let access = ring.verify(token)?;
+                ring.remember(hash, access);
+                access
+            }
+        };
+        (now < access.until).then_some(access)
+    }
+}
+
+impl Ring {
+    /// Reads a token that one of the keys signed, whether it has ended or not.
+    fn verify(&self, token: &str) -> Option<Access> {
+        let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
+        let key = self.keys.iter().find(|key| key.kid == kid)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
-        // The time is checked below, by the clock that everyone else uses.
+        // The time is checked by the clock that everyone else uses.
         validation.validate_exp = false;
         let claims = jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation).ok()?.claims;
         let (issued_at, until) = (DateTime::from_timestamp(claims.iat, 0)?, DateTime::from_timestamp(claims.exp, 0)?);
-        (now < until).then_some(Access { user: claims.sub, login: claims.sid, issued_at, until })
+        Some(Access { user: claims.sub, login: claims.sid, issued_at, until })
+    }
+
+    fn remember(&self, hash: [u8; 32], access: Access) {
+        if self.checked.len() >= CHECKED_MAX {
+            self.checked.clear();
+        }
+        self.checked.insert(hash, access);
     }
 }
 
@@ -145,9 +182,13 @@ pub fn split(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| c == ',' || c.is_whitespace()).filter(|text| !text.is_empty())
 }
 
-fn ring(text: &str) -> Result<Arc<[SigningKey]>, BadKey> {
+fn ring(text: &str) -> Result<Arc<Ring>, BadKey> {
     let keys = split(text).map(SigningKey::parse).collect::<Result<Vec<_>, _>>()?;
-    if keys.is_empty() || keys.len() > KEYS_MAX { Err(BadKey) } else { Ok(keys.into()) }
+    if keys.is_empty() || keys.len() > KEYS_MAX {
+        Err(BadKey)
+    } else {
+        Ok(Arc::new(Ring { keys, checked: DashMap::new() }))
+    }
 }
 
 impl SigningKey {
@@ -192,6 +233,30 @@ mod tests {
         assert_eq!(keys.check(&token, now() + ACCESS_LIFE), None);
         assert_eq!(others.check(&token, now()), None);
         assert_eq!(keys.check("a.b.c", now()), None);
+    }
+
+    #[test]
+    fn a_token_that_was_checked_before_is_still_good_only_as_it_is_and_until_it_ends() {
+        let keys = Keys::parse(&Keys::generate().unwrap()).unwrap();
+        let token = token(&keys);
+        let first = keys.check(&token, now());
+        assert!(first.is_some() && keys.check(&token, now()) == first);
+        assert_eq!(keys.check(&token, now() + ACCESS_LIFE), None);
+        let (body, signature) = token.rsplit_once('.').unwrap();
+        let forged = format!("{body}.{}", signature.chars().rev().collect::<String>());
+        assert_eq!(keys.check(&forged, now()), None);
+    }
+
+    #[test]
+    fn no_more_tokens_are_remembered_than_there_is_room_for() {
+        let keys = Keys::parse(&Keys::generate().unwrap()).unwrap();
+        let (ring, access) = (keys.ring(), keys.check(&token(&keys), now()).unwrap());
+        for nth in 0..=2 * CHECKED_MAX as u64 {
+            let mut hash = [0; 32];
+            hash[..8].copy_from_slice(&nth.to_be_bytes());
+            ring.remember(hash, access);
+            assert!(ring.checked.len() <= CHECKED_MAX);
+        }
     }
 
     #[test]

@@ -189,7 +189,7 @@ async fn progress_that_comes_faster_than_anybody_reads_is_thinned_never_falls_an
     let workspace = ada.workspace("Lab").await;
     let project = ada.project(&workspace, "Moon base").await;
     let task = ada.task(&project, "Count fast").await;
-    let steps: Vec<String> = (0..300).map(|n| format!("progress {} step {n}", (n * 7) % 90)).collect();
+    let steps: Vec<String> = (0..80).map(|n| format!("progress {} {n}", (n * 7) % 90)).collect();
     let script = format!("{}; progress 95 nearly; wait 1500ms; say Counted.", steps.join("; "));
     let agent = ada.scripted(&workspace, "Counter", &script).await;
     let delegation = ada.delegate(&task, &agent).await;
@@ -207,6 +207,6 @@ async fn progress_that_comes_faster_than_anybody_reads_is_thinned_never_falls_an
     assert_eq!(percents.last(), Some(&95), "the newest is told in the end");
     let seconds = (at(told[told.len() - 1]) - at(told[0])).num_seconds() as usize;
     // Ten at once, and ten a second from there on; one of the seconds may have begun before the first was committed.
-    assert!(told.len() <= 10 * (seconds + 3) && told.len() < 100, "{} within {seconds} s", told.len());
+    assert!(told.len() <= 10 * (seconds + 3) && told.len() < 60, "{} within {seconds} s", told.len());
     node.node.stop().await;
 }
