@@ -19,8 +19,8 @@
 pub mod checkpoints;
 mod children;
 pub mod client;
-mod clocks;
 pub mod clients;
+mod clocks;
 mod conductor;
 pub mod context;
 pub mod directory;
