@@ -16,9 +16,9 @@ use crate::{
         routing::Held,
         task::{
             APPROVERS_MAX, DelegationStatus, EXPIRY_SECS_MAX, Expiry, NewDelegation, Review, Reviewers, Route,
-            TaskCommand, Terms, Verdict,
+            SKILLS_MAX, TaskCommand, Terms, Verdict,
         },
-        text::{Prose, Text},
+        text::{Label, Prose, Text},
     },
     persistence::{
         queries::{self, Listed, Scope},
@@ -114,6 +114,9 @@ struct Create {
     review: Option<ReviewWanted>,
     /// What becomes of the agent's questions that nobody answers; absent: they wait for ever.
     expiry: Option<Expiry>,
+    /// What whoever does it has to be good at: only agents and instances that have all of it are candidates.
+    #[serde(default)]
+    skills: Few<Label, SKILLS_MAX>,
 }
 
 /// Who has to approve.
@@ -148,7 +151,7 @@ async fn create(call: Call, input: Create) -> Result<DelegationView, Problem> {
     if input.expiry.as_ref().is_some_and(|expiry| !(1..=EXPIRY_SECS_MAX).contains(&expiry.after_secs)) {
         return Err(Problem::field("expiry.after_secs", format!("must be 1 to {EXPIRY_SECS_MAX}")));
     }
-    let terms = Terms { expiry: input.expiry };
+    let terms = Terms { expiry: input.expiry, skills: input.skills.0 };
     let id: DelegationId = call.clock().id();
     let new = NewDelegation { id, agent: input.agent_id, instructions: input.instructions, review, terms };
     let command = Command::Task(Box::new(TaskCommand::Delegate(new)));
@@ -162,7 +165,7 @@ pub(super) async fn usual_review(call: &Call) -> Result<Review, Problem> {
     Ok(Review::by(1, if others > 0 { Reviewers::Others } else { Reviewers::Anyone }))
 }
 
-async fn read(call: &Call, id: DelegationId) -> Result<DelegationView, Problem> {
+pub(super) async fn read(call: &Call, id: DelegationId) -> Result<DelegationView, Problem> {
     let found = queries::get(&call.tenant()?, Listed::Delegations, id.0).await?;
     let mut found: DelegationView = found.ok_or_else(|| Problem::not_found("delegation"))?;
     found.waits = held(call, &found)?.map(|held| held.reason);

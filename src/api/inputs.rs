@@ -204,6 +204,33 @@ described!(Thing, |_| {
     })
 });
 
+/// What agents work on: a project or a task.
+#[derive(Deserialize)]
+#[serde(try_from = "Subject")]
+pub(super) struct Work(pub Subject);
+
+impl TryFrom<Subject> for Work {
+    type Error = &'static str;
+    fn try_from(subject: Subject) -> Result<Self, Self::Error> {
+        match subject {
+            Subject::Project(_) | Subject::Task(_) => Ok(Self(subject)),
+            Subject::Workspace(_)
+            | Subject::Conversation(_)
+            | Subject::Agent(_)
+            | Subject::Session(_)
+            | Subject::Document(_)
+            | Subject::Webhook(_) => Err("must be project:ID or task:ID"),
+        }
+    }
+}
+
+described!(Work, |_| {
+    json_schema!({
+        "type": "string", "pattern": format!("^(project|task):{UUID}$"),
+        "examples": ["project:0190f3c2-7b1e-7000-8000-000000000001"],
+    })
+});
+
 /// Somebody who can belong to a workspace: everybody but the parts of Link.
 #[derive(Deserialize)]
 #[serde(try_from = "Principal")]

@@ -12,6 +12,7 @@ mod call;
 mod checkpoints;
 mod codes;
 mod conversations;
+mod decisions;
 mod delegation;
 mod documents;
 pub mod events;
@@ -53,6 +54,7 @@ pub const ROUTERS: &[(&str, &str)] = &[
     ("tasks", "What has to be done, in which state, and what waits for what."),
     ("agents", "Members that are programs, and the servers that run them."),
     ("delegation", "Handing tasks to agents, answering their questions, reviewing what they hand in."),
+    ("decisions", "What people let agents decide on their behalf, and what agents decide."),
     ("penguin", "The Penguin servers that run agents: whether they live, and what became of their runs."),
     ("webhooks", "Endpoints outside that hear of events, and what was sent to them."),
     ("conversations", "People and agents talking, in one order."),
@@ -73,6 +75,7 @@ pub fn table() -> Table {
         checkpoints::operations(),
         agents::operations(),
         delegation::operations(),
+        decisions::operations(),
         conversations::operations(),
         documents::operations(),
         presence::operations(),

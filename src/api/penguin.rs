@@ -109,6 +109,7 @@ async fn runner(call: &Call, id: InstanceId) -> Result<Option<Runner>, Problem> 
         slots: found.slots,
         turns_max: found.turns_max,
         healthy: found.healthy,
+        skills: Default::default(),
     }))
 }
 

@@ -222,9 +222,15 @@ impl Rights {
         let read = |decision: Decision| decision.may.contains(Permission::Read);
         match (&event.subject, &event.event) {
             // Who may do what is not everybody's business: it names things that some may not know of.
-            (_, Event::Workspace(WorkspaceEvent::GrantSet { .. } | WorkspaceEvent::GrantRemoved { .. })) => {
-                decide(self.standing, Place::Workspace).may.contains(Permission::ManageAccess)
-            }
+            (
+                _,
+                Event::Workspace(
+                    WorkspaceEvent::GrantSet { .. }
+                    | WorkspaceEvent::GrantRemoved { .. }
+                    | WorkspaceEvent::RightGiven { .. }
+                    | WorkspaceEvent::RightRevoked { .. },
+                ),
+            ) => decide(self.standing, Place::Workspace).may.contains(Permission::ManageAccess),
             (Subject::Workspace(_), _) => read(decide(self.standing, Place::Workspace)),
             (subject, _) => self.see_thing(*subject, &event.refs),
         }
@@ -285,6 +291,8 @@ pub fn changes(event: &Event, who: Principal) -> bool {
             E::Created { .. } | E::Renamed { .. } | E::RoleCreated { .. } => false,
             // A key that is revoked ends with its credential, wherever it is in use.
             E::KeyIssued { .. } | E::KeyRevoked { .. } => false,
+            // It is asked for when it is used, and changes nothing else.
+            E::RightGiven { .. } | E::RightRevoked { .. } => false,
         },
         Event::Agent(AgentEvent::Availability { .. }) => matches!(who, Principal::Agent(_)),
         _ => false,

@@ -40,6 +40,8 @@ ids! {
     RoleId,
     /// What somebody may, or may not, do with one thing.
     GrantId,
+    /// What an agent may decide on somebody's behalf.
+    RightId,
     /// A project.
     ProjectId,
     /// A task.

@@ -21,6 +21,7 @@ mod present;
 pub mod principal;
 pub mod project;
 pub mod rejection;
+pub mod right;
 pub mod routing;
 pub mod run;
 mod schema;

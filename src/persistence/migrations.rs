@@ -37,6 +37,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
         17 "0017_people_who_are_asked",
         18 "0018_clocks",
         19 "0019_checkpoints",
+        20 "0020_decision_rights",
     ];
     Migrator::with_migrations(history).run(pool).await
 }

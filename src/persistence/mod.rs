@@ -22,6 +22,7 @@ pub mod people;
 pub mod projections;
 pub mod queries;
 pub mod revocations;
+pub mod rights;
 pub mod secrets;
 pub mod talks;
 pub mod tenant;

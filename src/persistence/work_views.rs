@@ -9,6 +9,7 @@ use crate::domain::{
     failure::FailureClass,
     ids::*,
     principal::Principal,
+    right::{Decides, Risk},
     run::InterruptKind,
     task::{DelegationStatus, Expiry, Priority, Review, Route, Step, Terms, Verdict},
 };
@@ -81,6 +82,8 @@ views! {
         answer: Option<Value>,
         /// By whom.
         answered_by: Option<Principal>,
+        /// Which agent decided, where it was on their behalf.
+        decided_by: Option<Principal>,
         /// Since when.
         opened_at: DateTime<Utc>,
         /// When it expires, where that was agreed.
@@ -133,10 +136,37 @@ views! {
         /// Since when it waits.
         since: DateTime<Utc>,
     }
+    /// What an agent may decide on somebody's behalf.
+    RightView {
+        /// Its id.
+        id: RightId,
+        /// Whose it is.
+        agent_id: AgentId,
+        /// On whose behalf.
+        grantor: UserId,
+        /// The project or the task.
+        subject: Subject,
+        /// What.
+        decides: Vec<Decides>,
+        /// Nothing that costs more, in US dollars.
+        cost_usd_max: Option<f64>,
+        /// Nothing that is riskier.
+        risk_max: Option<Risk>,
+        /// So often.
+        uses_max: u32,
+        /// How often so far.
+        uses: u32,
+        /// Until then.
+        expires_at: DateTime<Utc>,
+        /// Since when.
+        created_at: DateTime<Utc>,
+    }
     /// A reviewer's word on a delegation.
     ReviewView {
         /// Who.
         reviewer: Principal,
+        /// Which agent decided, where it was on their behalf.
+        decided_by: Option<Principal>,
         /// How.
         verdict: Verdict,
         /// Why.

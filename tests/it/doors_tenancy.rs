@@ -138,6 +138,10 @@ async fn a_guest_reads_and_talks_and_does_nothing_else() {
             P::Public | P::Signed | P::LoggedIn | P::Converse => {}
             // Whoever is in a workspace may leave it, but take nobody else out.
             P::Enter if operation.name == "workspaces.remove_member" => fire(operation).await.is("forbidden"),
+            // Nor may they let an agent decide what they may not.
+            P::Enter if matches!(operation.name, "decisions.grant" | "decisions.revoke") => {
+                fire(operation).await.is("forbidden");
+            }
             P::Enter | P::Read => assert_eq!(fire(operation).await.status, 200, "{}", operation.name),
             _ => fire(operation).await.is("forbidden"),
         }

@@ -262,3 +262,124 @@ async fn a_delegation_that_nobody_takes_is_brought_to_its_owner_and_keeps_its_pl
     assert_eq!(events(&ada, &team.workspace, "delegation:overdue", 1).await.len(), 1);
     team.node.node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_goes_only_to_who_has_every_skill_that_it_requires_and_says_what_is_missing() {
+    let team = Team::on(TestNode::start().await).await;
+    let Team { ada, workspace, .. } = &team;
+    let register = |name: &'static str, skills: Value| {
+        let instances = json!([{"url": "script:say Done."}]);
+        json!({"name": name, "runtime": "scripted", "instances": instances, "skills": skills})
+    };
+    let agents = format!("/workspaces/{workspace}/agents");
+    let cook = id(&ada.post(&agents, register("Cook", json!(["cooking"]))).await);
+    ada.post(&agents, register("Nobody", json!([]))).await;
+    let task = ada.task(&team.project, "Sew").await;
+    let body = json!({"skills": ["cooking", "sewing"]});
+    let delegation = id(&ada.post(&format!("/tasks/{task}/delegations"), body).await);
+    let route = format!("/delegations/{delegation}/route");
+    let held = ada.until(&route, "it says what is missing", |seen| seen["waits"]["why"] == "no_skill").await;
+    assert!(held["waits"]["reason"].as_str().is_some_and(|why| why.ends_with(": sewing")), "{held:#}");
+    let filtered = held["waits"]["filtered"].as_array().expect("a list");
+    assert!(filtered.len() == 2 && filtered.iter().all(|fell| fell["why"] == "skills"), "{held:#}");
+
+    let body = json!({"skills": ["cooking", "sewing"]});
+    ada.send(reqwest::Method::PATCH, &format!("/agents/{cook}"), Some(&body), None).await.ok();
+    let seen = ada.until_delegation(&delegation, &["reviewing"]).await;
+    assert_eq!(seen["agent_id"], json!(cook));
+    let route = ada.get(&route).await;
+    let filtered = &route["items"][0]["route"]["decision"]["filtered"];
+    assert_eq!((filtered.as_array().map(Vec::len), &filtered[0]["why"]), (Some(1), &json!("skills")), "{route:#}");
+    team.node.node.stop().await;
+}
+
+/// The agent itself, by a key of its own.
+async fn key_of(team: &Team, agent: &str) -> Person {
+    let made = team.ada.post(&format!("/agents/{agent}/keys"), json!({"name": "desk"})).await;
+    Person {
+        token: made["key"].as_str().expect("the key is shown once").to_owned(),
+        id: agent.to_owned(),
+        ..team.ada.clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_decides_on_a_persons_behalf_within_what_it_was_given_and_no_more() {
+    let team = Team::on(TestNode::start().await).await;
+    let Team { ada, bob, eve, workspace, project, .. } = &team;
+    let [asker, foreman, other] =
+        [team.agent("ask Which?; say Done.").await, team.agent("say Hi.").await, team.agent("say Ho.").await];
+    let (as_foreman, as_other, as_asker) =
+        (key_of(&team, &foreman).await, key_of(&team, &other).await, key_of(&team, &asker).await);
+    let rights = format!("/workspaces/{workspace}/decision_rights");
+    let give = |agent: &str, decides: Value, uses: u32| json!({"agent_id": agent, "subject": format!("project:{project}"), "decides": decides, "uses_max": uses});
+    // Only people let agents decide, and only what they may decide themselves.
+    as_foreman.try_post(&rights, give(&other, json!(["question"]), 1)).await.problem("forbidden");
+    let guest = Person::register(&team.node.url, "Gus").await;
+    ada.invite(workspace, &guest, "guest").await;
+    guest.try_post(&rights, give(&foreman, json!(["question"]), 1)).await.problem("forbidden");
+    let right = id(&bob.post(&rights, give(&foreman, json!(["question", "review"]), 2)).await);
+    let to_asker = id(&bob.post(&rights, give(&asker, json!(["question"]), 9)).await);
+
+    let delegation = team.delegate(&asker, json!({})).await;
+    let question = ada.until_delegation(&delegation, &["awaiting"]).await["interrupts"][0]["id"].clone();
+    let path = format!("/delegations/{delegation}/decide");
+    let answer =
+        |right: &str| json!({"right_id": right, "decision": {"answer": {"interrupt_id": question, "answer": "this"}}});
+    as_asker.try_post(&path, answer(&to_asker)).await.problem("forbidden");
+    as_other.try_post(&path, answer(&right)).await.problem("not_found");
+    bob.try_post(&path, answer(&right)).await.problem("not_found");
+    let seen = as_foreman.post(&path, answer(&right)).await;
+    let asked = &seen["interrupts"][0];
+    assert_eq!(
+        (&asked["answered_by"], &asked["decided_by"]),
+        (&json!(format!("user:{}", bob.id)), &json!(format!("agent:{foreman}")))
+    );
+    let again = as_foreman.try_post(&path, answer(&right)).await;
+    assert!(again.status.is_client_error(), "once is enough: {again:?}");
+
+    ada.until_delegation(&delegation, &["reviewing"]).await;
+    let approve = |right: &str| json!({"right_id": right, "decision": {"review": {"verdict": "approve"}}});
+    let seen = as_foreman.post(&path, approve(&right)).await;
+    assert_eq!(
+        (&seen["status"], &seen["reviews"][0]["decided_by"]),
+        (&json!("completed"), &json!(format!("agent:{foreman}")))
+    );
+    let made = ada.log(workspace).await;
+    let made: Vec<_> = made.iter().filter(|event| event["type"] == "decision:made").collect();
+    assert_eq!(made.len(), 2, "{made:#?}");
+    for (nth, event) in made.iter().enumerate() {
+        assert_eq!(
+            (&event["actor"], &event["on_behalf_of"]),
+            (&json!(format!("agent:{foreman}")), &json!(format!("user:{}", bob.id)))
+        );
+        assert_eq!(event["data"]["nth"], json!(nth + 1));
+    }
+
+    // It is used up; a new one is revoked at once, and one whose giver has lost the right is worth nothing.
+    let delegation = team.delegate(&asker, json!({"review": named(1, &[bob, eve])})).await;
+    let question = ada.until_delegation(&delegation, &["awaiting"]).await["interrupts"][0]["id"].clone();
+    let path = format!("/delegations/{delegation}/decide");
+    let answer =
+        |right: &str| json!({"right_id": right, "decision": {"answer": {"interrupt_id": question, "answer": "this"}}});
+    as_foreman.try_post(&path, answer(&right)).await.problem("forbidden");
+    let next = id(&bob.post(&rights, give(&foreman, json!(["review"]), 2)).await);
+    as_foreman.try_post(&path, answer(&next)).await.problem("forbidden");
+    let listed = as_foreman.get(&rights).await;
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(2), "{listed:#}");
+    assert_eq!(listed["items"][0]["uses"], 2);
+    let spare = id(&bob.post(&rights, give(&foreman, json!(["question"]), 2)).await);
+    eve.send(reqwest::Method::DELETE, &format!("{rights}/{spare}"), None, None).await.problem("forbidden");
+    bob.send(reqwest::Method::DELETE, &format!("{rights}/{spare}"), None, None).await.ok();
+    as_foreman.try_post(&path, answer(&spare)).await.problem("not_found");
+    let lost = id(&bob.post(&rights, give(&foreman, json!(["question"]), 2)).await);
+    let role = json!({"role": "guest"});
+    ada.send(reqwest::Method::PATCH, &format!("/workspaces/{workspace}/members/{}", bob.id), Some(&role), None)
+        .await
+        .ok();
+    as_foreman.try_post(&path, answer(&lost)).await.problem("forbidden");
+    let gone = format!("/workspaces/{workspace}/members/{}", bob.id);
+    ada.send(reqwest::Method::DELETE, &gone, None, None).await.ok();
+    as_foreman.try_post(&path, answer(&lost)).await.problem("not_found");
+    team.node.node.stop().await;
+}

@@ -223,6 +223,23 @@ export interface CheckpointView {
   task_id: TaskId;
 }
 
+/** What is decided. */
+export type Chosen = {
+  answer: {
+    /** How: as with `delegation.answer`. */
+    answer: unknown;
+    /** Which. */
+    interrupt_id: InterruptId;
+  };
+} | {
+  review: {
+    /** Why. */
+    comment?: string;
+    /** How. */
+    verdict: Verdict;
+  };
+};
+
 /** A column of a board. */
 export interface ColumnView {
   /** backlog, todo, in_progress, review, done or cancelled. */
@@ -284,6 +301,9 @@ export interface Decided {
   /** How. */
   value: string;
 }
+
+/** What can be decided on somebody's behalf. */
+export type Decides = "question" | "approval" | "review";
 
 /** Why an agent and an instance were chosen, so that it can be done again. */
 export interface Decision {
@@ -540,7 +560,7 @@ export interface FieldError {
 }
 
 /** Why work cannot go somewhere. */
-export type Filter = "paused" | "draining" | "retired" | "agent_full" | "no_instance" | "unhealthy" | "instance_full" | "breaker_open" | "being_tried" | "strategy";
+export type Filter = "skills" | "paused" | "draining" | "retired" | "agent_full" | "no_instance" | "unhealthy" | "instance_full" | "breaker_open" | "being_tried" | "strategy";
 
 /** An agent, or one of its instances, that could not take the work. */
 export interface Filtered {
@@ -627,7 +647,7 @@ export interface Highlight {
 }
 
 /** What a queued delegation waits for. */
-export type Hold = "gated" | "back_off" | "workspace_full" | "background_full" | "no_agent" | "nobody_can" | "path_claimed" | "next";
+export type Hold = "gated" | "back_off" | "workspace_full" | "background_full" | "no_agent" | "no_skill" | "nobody_can" | "path_claimed" | "next";
 
 /** Something that waits for a person's decision. */
 export interface InboxItemView {
@@ -728,6 +748,8 @@ export interface InterruptView {
   answered_by: Principal | null;
   /** Of which attempt. */
   attempt_id: AttemptId;
+  /** Which agent decided, where it was on their behalf. */
+  decided_by: Principal | null;
   /** Options, resource, schema of the answer. */
   details: unknown;
   /** When it expires, where that was agreed. */
@@ -1165,6 +1187,8 @@ export interface ReviewView {
   at: string;
   /** Why. */
   comment: string;
+  /** Which agent decided, where it was on their behalf. */
+  decided_by: Principal | null;
   /** Who. */
   reviewer: Principal;
   /** How. */
@@ -1184,10 +1208,47 @@ export interface ReviewWanted {
 /** Whose approvals count. */
 export type Reviewers = "others" | "anyone";
 
+/** Which right is gone. */
+export interface Revoked {
+  right_id: RightId;
+}
+
 /** The key's id. */
 export interface RevokedKey {
   id: KeyId;
 }
+
+/** What an agent may decide on somebody's behalf. */
+export type RightId = string;
+
+/** What an agent may decide on somebody's behalf. */
+export interface RightView {
+  /** Whose it is. */
+  agent_id: AgentId;
+  /** Nothing that costs more, in US dollars. */
+  cost_usd_max: number | null;
+  /** Since when. */
+  created_at: string;
+  /** What. */
+  decides: Decides[];
+  /** Until then. */
+  expires_at: string;
+  /** On whose behalf. */
+  grantor: UserId;
+  /** Its id. */
+  id: RightId;
+  /** Nothing that is riskier. */
+  risk_max: Risk | null;
+  /** The project or the task. */
+  subject: Subject;
+  /** How often so far. */
+  uses: number;
+  /** So often. */
+  uses_max: number;
+}
+
+/** How much can go wrong. */
+export type Risk = "low" | "medium" | "high";
 
 /** Which role is gone. */
 export interface RoleDeleted {
@@ -1399,6 +1460,8 @@ export interface TeamView {
 export interface Terms {
   /** What becomes of questions that nobody answers; absent: they wait for ever. */
   expiry?: Expiry | null;
+  /** What whoever does it has to be good at: all of it. */
+  skills?: string[];
 }
 
 /** One change of the text. Several are made one after another: places are those that the ones before left. */
@@ -2149,6 +2212,8 @@ export interface DelegationCreateInput {
   key?: string;
   /** Who has to approve; by default one other member, or the caller where there is no other. */
   review?: ReviewWanted | null;
+  /** What whoever does it has to be good at: only agents and instances that have all of it are candidates. */
+  skills?: string[];
   task_id: TaskId;
 }
 
@@ -2229,6 +2294,50 @@ export interface DelegationExplainRouteInput {
 
 export interface DelegationArtifactsInput {
   delegation_id: DelegationId;
+}
+
+export interface DecisionsGrantInput {
+  /** Who may decide. */
+  agent_id: AgentId;
+  /** Nothing that says that it costs more, in US dollars. */
+  cost_usd_max?: number | null;
+  /** What. */
+  decides: Decides[];
+  /** For so long, in seconds; a day when absent. */
+  expires_in_secs?: number | null;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** Nothing that says that it is riskier. */
+  risk_max?: Risk | null;
+  /** `project:ID` or `task:ID`. */
+  subject: string;
+  /** So often; 10 times when absent. */
+  uses_max?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface DecisionsListInput {
+  cursor?: string | null;
+  /** The most rows of one page; 50 when absent. */
+  limit?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface DecisionsRevokeInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  right_id: RightId;
+  workspace_id: WorkspaceId;
+}
+
+export interface DecisionsDecideInput {
+  /** What is decided. */
+  decision: Chosen;
+  delegation_id: DelegationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** The right that makes it the caller's to decide. */
+  right_id: RightId;
 }
 
 export interface ConversationsCreateInput {
@@ -2686,6 +2795,16 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     merge: Mutation<ConversationsMergeInput, MessageView>;
     /** Finds messages by words among all that the caller may see, the best first. */
     search: Query<ConversationsSearchInput, Page<FoundView>>;
+  };
+  decisions: {
+    /** Lets an agent decide on the caller's behalf, within limits. */
+    grant: Mutation<DecisionsGrantInput, RightView>;
+    /** Lists rights to decide: one's own, or all of them to who manages access. */
+    list: Query<DecisionsListInput, Page<RightView>>;
+    /** Takes a right to decide away, at once. */
+    revoke: Mutation<DecisionsRevokeInput, Revoked>;
+    /** Answers a question or reviews work on somebody's behalf, as an agent with a right to. */
+    decide: Mutation<DecisionsDecideInput, DelegationView>;
   };
   delegation: {
     /** Hands a task to an agent, or to whichever has a free slot first. */

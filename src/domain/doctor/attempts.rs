@@ -124,6 +124,7 @@ impl Doctor {
 
     pub(super) fn asked(&mut self, recorded: &Recorded, event: &TaskEvent) {
         let offset = recorded.offset;
+        self.decided(recorded, event);
         match event {
             TaskEvent::InterruptOpened { interrupt, attempt, .. } => {
                 self.questions.insert(*interrupt, (*attempt, true));

@@ -33,6 +33,10 @@ pub struct Doctor {
     pub(super) bounds: BTreeMap<AgentId, u32>,
     pub(super) slots: BTreeMap<InstanceId, u32>,
     pub(super) artifacts: BTreeSet<(AttemptId, String, String)>,
+    /// What agents may decide on somebody's behalf, with the uses that are left.
+    pub(super) rights: BTreeMap<RightId, (AgentId, u32)>,
+    /// Where an agent said last that it decides on somebody's behalf.
+    pub(super) decided: u64,
     pub(super) findings: Vec<Finding>,
 }
 
@@ -83,6 +87,7 @@ impl Doctor {
         match (&recorded.subject, &recorded.event) {
             (Subject::Task(id), Event::Task(event)) => self.task(recorded, *id, event),
             (Subject::Agent(id), Event::Agent(event)) => self.agent(*id, event),
+            (_, Event::Workspace(event)) => self.right(event),
             _ => {}
         }
     }

@@ -3,6 +3,7 @@
 
 mod attempts;
 mod ledger;
+mod rights;
 #[cfg(test)]
 mod tests;
 

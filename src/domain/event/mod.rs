@@ -124,9 +124,9 @@ macro_rules! paste_event {
     };
 }
 families! {
-    Workspace: ["workspace", "member", "team", "role", "grant", "service", "key"],
+    Workspace: ["workspace", "member", "team", "role", "grant", "service", "key", "right"],
     Project: ["project"],
-    Task: ["task", "delegation", "attempt", "interrupt", "artifact", "reminder"],
+    Task: ["task", "delegation", "attempt", "interrupt", "artifact", "reminder", "decision"],
     Conversation: ["conversation"],
     Document: ["document"],
     Agent: ["agent", "instance"],

@@ -12,6 +12,7 @@ use crate::domain::{
     failure::{Blame, FailureClass},
     ids::*,
     principal::Principal,
+    right::{Decides, Stakes},
     run::{InterruptKind, Usage},
     task::{Expiry, Matter, Priority, QueueReason, Review, Route, Step, TaskStatus, Terms, Verdict},
     text::{Label, Prose, Title},
@@ -200,6 +201,26 @@ pub enum TaskEvent {
         nth: u32,
         /// Who was told.
         to: BTreeSet<Principal>,
+    },
+    /// An agent decides on a person's behalf; what it decides follows in the same commit.
+    #[serde(rename = "decision:made")]
+    DecisionMade {
+        /// About which delegation.
+        delegation: DelegationId,
+        /// About which question, where it is one.
+        interrupt: Option<InterruptId>,
+        /// With which right.
+        right: RightId,
+        /// Who decides.
+        agent: AgentId,
+        /// On whose behalf.
+        on_behalf_of: Principal,
+        /// What kind of decision it is.
+        decides: Decides,
+        /// What was at stake, where the question said so.
+        stakes: Stakes,
+        /// The how manyth with this right: 1, 2, 3 …
+        nth: u32,
     },
     /// The agent works on it.
     #[serde(rename = "delegation:running")]

@@ -10,6 +10,7 @@ use crate::domain::{
     ids::*,
     permission::{Permission, Permissions},
     principal::Principal,
+    right::{Decides, Risk},
     text::{Label, Title},
     workspace::MemberRole,
 };
@@ -115,6 +116,38 @@ pub enum WorkspaceEvent {
         principal: Principal,
         /// Whether it gave or took.
         effect: Effect,
+    },
+    /// An agent may decide on somebody's behalf, within limits.
+    #[serde(rename = "right:given")]
+    RightGiven {
+        /// Which right.
+        right: RightId,
+        /// Whose it is.
+        agent: AgentId,
+        /// On whose behalf.
+        grantor: UserId,
+        /// The project or the task.
+        subject: Subject,
+        /// What.
+        decides: BTreeSet<Decides>,
+        /// Nothing that costs more, in US dollars.
+        cost_usd_max: Option<f64>,
+        /// Nothing that is riskier.
+        risk_max: Option<Risk>,
+        /// So often.
+        uses_max: u32,
+        /// Until then.
+        expires_at: DateTime<Utc>,
+    },
+    /// A right is good for nothing any more.
+    #[serde(rename = "right:revoked")]
+    RightRevoked {
+        /// Which right.
+        right: RightId,
+        /// Whose it was.
+        agent: AgentId,
+        /// On whose behalf.
+        grantor: UserId,
     },
     /// A program joined.
     #[serde(rename = "service:added")]

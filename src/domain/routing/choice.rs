@@ -150,6 +150,8 @@ pub struct Filtered {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Filter {
+    /// It lacks a skill that the work requires.
+    Skills,
     /// A person paused the agent.
     Paused,
     /// A person lets the agent finish what it has, and no more.

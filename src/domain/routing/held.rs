@@ -75,6 +75,8 @@ pub enum Hold {
     BackgroundFull,
     /// There is no agent.
     NoAgent,
+    /// Nobody has the skills that it requires.
+    NoSkill,
     /// Nobody can take it now; each candidate is listed.
     NobodyCan,
     /// Another task has a path that it claims, or comes before it there.
@@ -85,12 +87,13 @@ pub enum Hold {
 
 impl Hold {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Gated,
         Self::BackOff,
         Self::WorkspaceFull,
         Self::BackgroundFull,
         Self::NoAgent,
+        Self::NoSkill,
         Self::NobodyCan,
         Self::PathClaimed,
         Self::Next,
@@ -104,6 +107,7 @@ impl Hold {
             Self::WorkspaceFull => "workspace_full",
             Self::BackgroundFull => "background_full",
             Self::NoAgent => "no_agent",
+            Self::NoSkill => "no_skill",
             Self::NobodyCan => "nobody_can",
             Self::PathClaimed => "path_claimed",
             Self::Next => "next",
@@ -122,6 +126,7 @@ impl Held {
                 "the workspace has as many attempts as it may have of work that is neither high nor urgent"
             }
             Hold::NoAgent => "the workspace has no agent",
+            Hold::NoSkill => "nobody has the skills that it requires",
             Hold::NobodyCan => "nobody can take it now",
             Hold::PathClaimed => "another task has a path that it claims, or comes before it there",
             Hold::Next => "nothing is in its way: it is handed out next, or after others that came first",
@@ -132,6 +137,12 @@ impl Held {
     /// Says which task is in the way.
     pub fn behind(holder: TaskId) -> Self {
         Self { holder: Some(holder), ..Self::simply(Hold::PathClaimed, None) }
+    }
+
+    /// Says what is missing, where nobody has it.
+    pub fn for_lack_of(self, skills: &[&str]) -> Self {
+        let reason = format!("nobody has the skills that it requires: {}", skills.join(", "));
+        Self { why: Hold::NoSkill, reason, ..self }
     }
 
     /// Says who cannot take it, and why.
@@ -151,6 +162,7 @@ impl Held {
 impl Filter {
     fn words(self) -> &'static str {
         match self {
+            Self::Skills => "it lacks a skill that is required",
             Self::Paused => "the agent is paused",
             Self::Draining => "the agent finishes what it has and takes no more",
             Self::Retired => "the agent is retired",

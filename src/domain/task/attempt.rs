@@ -286,6 +286,7 @@ impl Task {
                         about: about(*kind, prompt, details),
                         schema: details.get("schema").cloned(),
                         lapsed: false,
+                        stakes: Stakes::of(details),
                         expires_at: *expires_at,
                         answer: None,
                     };

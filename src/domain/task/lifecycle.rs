@@ -118,6 +118,7 @@ impl Task {
             | TaskEvent::DelegationReviewStuck { .. }
             | TaskEvent::DelegationOverdue { .. }
             | TaskEvent::ReminderSent { .. }
+            | TaskEvent::DecisionMade { .. }
             | TaskEvent::DelegationApproversSet { .. }
             | TaskEvent::DelegationCompleted { .. }
             | TaskEvent::DelegationRecovering { .. }

@@ -6,6 +6,7 @@
 mod attempt;
 mod checkpoints;
 mod clocks;
+mod decide;
 mod delegation;
 mod interrupts;
 mod ladder;
@@ -24,10 +25,12 @@ use super::{
     ids::*,
     principal::Principal,
     rejection::Rejection,
+    right::Stakes,
     run::{InterruptKind, Usage},
 };
 
 pub use checkpoints::{CHECKPOINTS_MAX, MANUAL_MAX, NewCheckpoint};
+pub use decide::Choice;
 pub(super) use delegation::escalated;
 use ladder::Tried;
 pub use ladder::{Step, TRIES_MAX};
@@ -132,6 +135,9 @@ pub struct Interrupt {
     pub schema: Option<serde_json::Value>,
     /// The instance waits for it no longer.
     pub lapsed: bool,
+    /// What is at stake, where it says so.
+    #[serde(default)]
+    pub stakes: Stakes,
     /// When it expires, where that was agreed.
     #[serde(default)]
     pub expires_at: Option<DateTime<Utc>>,
@@ -228,6 +234,17 @@ pub enum TaskCommand {
         /// Who.
         approvers: BTreeSet<Principal>,
     },
+    /// Decide on a person's behalf.
+    Decide {
+        /// Of which delegation.
+        delegation: DelegationId,
+        /// With which right.
+        right: RightId,
+        /// On whose behalf.
+        grantor: UserId,
+        /// What.
+        choice: Choice,
+    },
     /// Tell those who can decide once more that nobody has.
     Remind {
         /// Of which delegation.
@@ -320,6 +337,7 @@ impl Task {
             C::Answer { delegation, interrupt, answer } => self.answer(cx, delegation, interrupt, answer),
             C::Review { delegation, verdict, comment } => self.review(cx, delegation, verdict, comment),
             C::SetApprovers { delegation, approvers } => self.set_approvers(cx, delegation, approvers),
+            C::Decide { delegation, right, grantor, choice } => self.decide_for(cx, delegation, right, grantor, choice),
             C::Remind { delegation, interrupt, matter, nth } => self.remind(delegation, interrupt, matter, nth),
             C::Expire { delegation, interrupt } => self.expire(cx, delegation, interrupt),
             C::SayOverdue { delegation, reason } => self.say_overdue(cx, delegation, reason),

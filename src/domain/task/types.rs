@@ -10,7 +10,7 @@ use crate::domain::{
     ids::*,
     principal::Principal,
     routing::Decision,
-    text::{Prose, Title},
+    text::{Label, Prose, Title},
 };
 
 use super::Interrupt;
@@ -254,7 +254,13 @@ pub struct Terms {
     /// What becomes of questions that nobody answers; absent: they wait for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiry: Option<Expiry>,
+    /// What whoever does it has to be good at: all of it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub skills: BTreeSet<Label>,
 }
+
+/// The most skills that can be required.
+pub const SKILLS_MAX: usize = 20;
 
 impl Terms {
     /// Takes out what no database can keep.

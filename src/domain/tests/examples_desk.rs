@@ -5,12 +5,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::domain::{
-    event::TaskEvent,
-    ids::UserId,
+    event::{Event, TaskEvent, WorkspaceEvent},
+    ids::{Subject, UserId},
     principal::{Principal, Service},
+    right::{Decides, Risk, Stakes},
     run::InterruptKind,
     task::{Expiry, Lapse, Matter, QueueReason, Review, Reviewers, Terms},
-    text::Prose,
+    text::{Label, Prose},
 };
 
 pub(super) fn desk() -> Vec<TaskEvent> {
@@ -43,7 +44,7 @@ pub(super) fn desk() -> Vec<TaskEvent> {
             round: 0,
             reason: QueueReason::Created,
             step: None,
-            terms: Terms { expiry: Some(answered.clone()) },
+            terms: Terms { expiry: Some(answered.clone()), ..Terms::default() },
         },
         E::InterruptOpened {
             interrupt,
@@ -66,4 +67,47 @@ pub(super) fn desk() -> Vec<TaskEvent> {
             policy: Some(Expiry { after_secs: 60, then: Lapse::Escalate }),
         },
     ]
+}
+
+/// What came after those.
+pub(super) fn more() -> Vec<Event> {
+    let [delegation, right, agent, interrupt] = [20, 70, 5, 40].map(Uuid::from_u128);
+    let (right, agent, grantor) = (right.into(), agent.into(), UserId(Uuid::from_u128(3)));
+    let on_behalf_of = Principal::User(grantor);
+    let queued = TaskEvent::DelegationQueued {
+        delegation: delegation.into(),
+        agent: None,
+        instructions: Prose::default(),
+        delegator: on_behalf_of,
+        review: Review::by(1, Reviewers::Others),
+        not_before: None,
+        tries: 0,
+        round: 0,
+        reason: QueueReason::Created,
+        step: None,
+        terms: Terms { expiry: None, skills: [Label::fitted("cooking")].into() },
+    };
+    let made = TaskEvent::DecisionMade {
+        delegation: delegation.into(),
+        interrupt: Some(interrupt.into()),
+        right,
+        agent,
+        on_behalf_of,
+        decides: Decides::Approval,
+        stakes: Stakes { cost_usd: Some(0.5), risk: Some(Risk::Low) },
+        nth: 3,
+    };
+    let given = WorkspaceEvent::RightGiven {
+        right,
+        agent,
+        grantor,
+        subject: Subject::Project(Uuid::from_u128(2).into()),
+        decides: [Decides::Question, Decides::Review].into(),
+        cost_usd_max: Some(2.5),
+        risk_max: Some(Risk::Medium),
+        uses_max: 10,
+        expires_at: DateTime::UNIX_EPOCH,
+    };
+    let revoked = WorkspaceEvent::RightRevoked { right, agent, grantor };
+    vec![Event::Task(queued), Event::Task(made), Event::Workspace(given), Event::Workspace(revoked)]
 }

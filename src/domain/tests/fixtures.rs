@@ -26,7 +26,7 @@ kinds! {
         RoleCreated = "role:created", RoleUpdated = "role:updated", RoleDeleted = "role:deleted",
         GrantSet = "grant:set", GrantRemoved = "grant:removed",
         ServiceAdded = "service:added", ServiceRemoved = "service:removed", KeyIssued = "key:issued",
-        KeyRevoked = "key:revoked",
+        KeyRevoked = "key:revoked", RightGiven = "right:given", RightRevoked = "right:revoked",
     }
     Project ProjectEvent { Created = "project:created", Updated = "project:update", Archived = "project:archived" }
     Task TaskEvent {
@@ -40,7 +40,7 @@ kinds! {
         DelegationRecovering = "delegation:recovering", DelegationEscalated = "delegation:escalated",
         DelegationCancelling = "delegation:cancelling", DelegationCancelled = "delegation:cancelled",
         DelegationFailed = "delegation:failed", DelegationOverdue = "delegation:overdue",
-        ReminderSent = "reminder:sent", DelegationReviewStuck = "delegation:review_stuck",
+        ReminderSent = "reminder:sent", DecisionMade = "decision:made", DelegationReviewStuck = "delegation:review_stuck",
         DelegationApproversSet = "delegation:approvers_set",
         AttemptStarted = "attempt:started", AttemptAccepted = "attempt:accepted", AttemptTool = "attempt:tool",
         AttemptUsage = "attempt:usage", AttemptSucceeded = "attempt:succeeded", AttemptFailed = "attempt:failed",

@@ -149,7 +149,7 @@ fn an_answer_that_comes_after_the_question_expired_hears_why_it_is_too_late() {
     for then in [Lapse::Deny, Lapse::Escalate, Lapse::Answer(json!("blue"))] {
         let mut scene = Scene::new();
         let (id, task) = (scene.world.fresh().into(), scene.task());
-        let terms = Terms { expiry: Some(Expiry { after_secs: 60, then: then.clone() }) };
+        let terms = Terms { expiry: Some(Expiry { after_secs: 60, then: then.clone() }), ..Terms::default() };
         let (agent, instructions, review) = (Some(scene.agent), Prose::default(), Review::default());
         scene.run(task, 0, TaskCommand::Delegate(NewDelegation { id, agent, instructions, review, terms })).unwrap();
         let attempt = scene.start(task);

@@ -10,8 +10,10 @@ use crate::domain::{
     ids::*,
     permission::Permissions,
     principal::Principal,
+    right::Right,
     routing::Standing,
     task::{Review, Step, TaskStatus, Terms, Verdict},
+    text::Label,
     workspace::{Gate, MemberRole, Role},
 };
 
@@ -104,6 +106,9 @@ pub(crate) struct Staff {
     pub healthy: BTreeMap<InstanceId, bool>,
     pub unsound: BTreeSet<InstanceId>,
     pub worse: BTreeSet<WorseAt>,
+    pub skills: BTreeSet<Label>,
+    /// What its instances said when they connected.
+    pub said: BTreeMap<InstanceId, BTreeSet<Label>>,
 }
 
 /// What happened so far, from the log alone.
@@ -130,6 +135,8 @@ pub(crate) struct Ledger {
     pub turns: BTreeMap<TurnId, Asked>,
     pub webhooks: Vec<WebhookId>,
     pub documents: BTreeMap<DocumentId, u64>,
+    /// What agents may decide on somebody's behalf, and how often they have.
+    pub rights: BTreeMap<RightId, (Right, u32)>,
     pub suggestions: Vec<(DocumentId, SuggestionId)>,
 }
 
@@ -206,6 +213,7 @@ impl Ledger {
             WorkspaceEvent::KeyRevoked { key, .. } => {
                 self.keys.remove(key);
             }
+            WorkspaceEvent::RightGiven { .. } | WorkspaceEvent::RightRevoked { .. } => self.fold_right(event),
             WorkspaceEvent::Renamed { .. } | WorkspaceEvent::TeamFormed { .. } => {}
         }
     }
@@ -344,22 +352,29 @@ impl Ledger {
     }
 
     fn fold_agent(&mut self, id: AgentId, event: &AgentEvent) {
-        if let AgentEvent::Registered { max_concurrency, runtime, .. } = event {
+        if let AgentEvent::Registered { max_concurrency, runtime, skills, .. } = event {
             let peer = *runtime == RuntimeKind::Peer;
             let (status, availability, bound) = (AgentStatus::Idle, Availability::Active, *max_concurrency);
-            let (slots, healthy, unsound, worse) = Default::default();
-            self.agents.insert(id, Staff { peer, status, availability, bound, slots, healthy, unsound, worse });
+            let (slots, healthy, unsound, worse, said) = Default::default();
+            let skills = skills.clone();
+            self.agents
+                .insert(id, Staff { peer, status, availability, bound, slots, healthy, unsound, worse, skills, said });
         }
         let staff = self.agents.get_mut(&id).expect("an agent is registered first");
         match event {
             AgentEvent::Registered { .. } => {}
-            AgentEvent::Updated { max_concurrency, .. } => staff.bound = max_concurrency.unwrap_or(staff.bound),
+            AgentEvent::Updated { max_concurrency, skills, .. } => {
+                staff.bound = max_concurrency.unwrap_or(staff.bound);
+                staff.skills = skills.clone().unwrap_or(std::mem::take(&mut staff.skills));
+            }
             AgentEvent::Status { status, .. } => staff.status = *status,
             AgentEvent::Availability { wanted } => staff.availability = *wanted,
             AgentEvent::InstanceAdded { instance, slots, .. } => {
+                staff.said.remove(instance);
                 staff.slots.insert(*instance, *slots);
             }
             AgentEvent::InstanceRemoved { instance } => {
+                staff.said.remove(instance);
                 staff.slots.remove(instance);
                 staff.healthy.remove(instance);
                 staff.unsound.remove(instance);
@@ -376,7 +391,8 @@ impl Ledger {
             AgentEvent::Skill { kind, model, worse: false } => {
                 staff.worse.remove(&WorseAt { kind: *kind, model: model.clone() });
             }
-            AgentEvent::InstanceConnected { instance, slots, .. } => {
+            AgentEvent::InstanceConnected { instance, slots, skills, .. } => {
+                staff.said.insert(*instance, skills.clone());
                 staff.slots.insert(*instance, *slots);
                 staff.healthy.insert(*instance, true);
             }

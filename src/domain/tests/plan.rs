@@ -89,7 +89,7 @@ const WEIGHTS: [(u32, Kind); 31] = [
     (1, Kind::Follow),
     (2, Kind::Webhook),
     (3, Kind::Document),
-    (8, Kind::Desk),
+    (12, Kind::Desk),
     (2, Kind::Checkpoint),
 ];
 
@@ -282,7 +282,7 @@ fn register(world: &World, pick: &[usize; 3]) -> Ask {
     let command = AgentCommand::Register {
         name: title(if a % 5 == 4 { "same".to_owned() } else { format!("agent {id}") }),
         runtime: if c % 3 == 0 { RuntimeKind::Peer } else { RuntimeKind::Penguin },
-        skills: Default::default(),
+        skills: work::skills(a + c).collect(),
         max_concurrency: 1 + b as u32 % 3,
         instances,
     };
@@ -307,13 +307,17 @@ fn agent(world: &World, pick: &[usize; 3]) -> Option<Ask> {
             id: world.fresh().into(),
             name: Label::fitted(["one", "two"][c % 2]),
             slots: 1 + c as u32 % 2,
-            skills: Default::default(),
+            skills: work::skills(b).collect(),
             boot: world.fresh().to_string(),
         },
         1 => AgentCommand::AddInstance(instance(world, c)),
         2 if b % 3 == 0 => AgentCommand::RemoveInstance(known?),
         3 => AgentCommand::AddInstance(NewInstance { id: known?, ..instance(world, c) }),
-        4 => AgentCommand::Update { name: None, skills: None, max_concurrency: Some(1 + c as u32 % 3) },
+        4 => AgentCommand::Update {
+            name: None,
+            skills: Some(work::skills(b).collect()),
+            max_concurrency: Some(1 + c as u32 % 3),
+        },
         // Most come back to work, or nothing would be left to do.
         5 | 6 => AgentCommand::Want(Availability::Active),
         _ if c % 6 == 0 => AgentCommand::Want(Availability::Retired),

@@ -1,13 +1,16 @@
 //! Random commands about what waits for people.
 
 use chrono::TimeDelta;
+use serde_json::json;
 
 use crate::domain::{
     ids::Subject,
     model::Command,
     principal::{Principal, Service},
-    task::TaskCommand,
-    workspace::{Due, Patience, Reminder, Role, WorkspaceCommand},
+    right::{Decides, Right},
+    task::{Choice, TaskCommand, Verdict},
+    text::Prose,
+    workspace::{Due, Patience, Reminder, RightCommand, Role, WorkspaceCommand},
 };
 
 use super::{
@@ -18,7 +21,9 @@ use super::{
 };
 
 pub(super) fn desk(world: &World, pick: &[usize; 3]) -> Option<Ask> {
-    match pick[0] % 6 {
+    match pick[0] % 10 {
+        6 | 7 => give(world, pick),
+        8 | 9 => decides(world, pick),
         0 => approvers(world, pick),
         1 | 2 => leaves(world, pick),
         _ => time(world, pick),
@@ -78,4 +83,63 @@ fn approvers(world: &World, pick: &[usize; 3]) -> Option<Ask> {
     let approvers = [0, b, c].map(|n| Principal::User(person(n))).into();
     let command = TaskCommand::SetApprovers { delegation: *delegation, approvers };
     Some(task_ask(mandate.task, Principal::User(person(b + c)), command))
+}
+
+/// A right to decide, given by somebody who may or may not; or one that is revoked.
+fn give(world: &World, pick: &[usize; 3]) -> Option<Ask> {
+    let [a, b, c] = *pick;
+    let command = if b % 7 == 0 {
+        RightCommand::Revoke(choose(world.ledger.rights.keys().copied(), a)?)
+    } else {
+        let projects = world.ledger.projects.keys().map(|id| Subject::Project(*id));
+        let tasks = world.ledger.tasks.keys().map(|id| Subject::Task(*id));
+        let all = [Decides::Question, Decides::Approval, Decides::Review];
+        RightCommand::Give(Right {
+            id: world.fresh().into(),
+            agent: choose(world.ledger.agents.keys().copied(), a)?,
+            grantor: person(c),
+            subject: choose(projects.clone().chain(projects).chain(tasks), b)?,
+            decides: all
+                .into_iter()
+                .enumerate()
+                .filter(|(n, _)| (b + 1) >> n & 1 == 1 || c % 2 == 0)
+                .map(|(_, it)| it)
+                .collect(),
+            cost_usd_max: (c % 3 == 0).then_some(1.0),
+            risk_max: None,
+            uses_max: 1 + a as u32 % 4,
+            expires_at: world.now + TimeDelta::seconds(5 + a as i64 % 20),
+        })
+    };
+    let by = Principal::User(person(if c % 11 == 0 { 0 } else { c }));
+    Some(Ask {
+        subject: Subject::Workspace(world.id),
+        by,
+        command: Command::Workspace(WorkspaceCommand::Rights(command)),
+    })
+}
+
+/// An agent that decides on somebody's behalf, mostly one that may.
+fn decides(world: &World, pick: &[usize; 3]) -> Option<Ask> {
+    let [a, b, c] = *pick;
+    let (right, _) = choose(world.ledger.rights.values(), a)?;
+    let agent = if c % 9 == 0 { choose(world.ledger.agents.keys().copied(), b)? } else { right.agent };
+    let open = choose(world.ledger.questions.iter().filter(|(_, asked)| asked.open), b);
+    let reviewing = choose(world.ledger.delegations.iter().filter(|(_, known)| known.phase == Phase::Reviewing), b);
+    let (delegation, choice) = match (open, reviewing) {
+        (Some((interrupt, asked)), _) if c % 2 == 0 => {
+            (asked.delegation, Choice::Answer { interrupt: *interrupt, answer: json!("yes") })
+        }
+        (_, Some((delegation, _))) => {
+            let verdict = [Verdict::Approve, Verdict::RequestChanges, Verdict::Approve][c % 3];
+            (*delegation, Choice::Review { verdict, comment: Prose::fitted("hm") })
+        }
+        (Some((interrupt, asked)), None) => {
+            (asked.delegation, Choice::Answer { interrupt: *interrupt, answer: json!("no") })
+        }
+        (None, None) => return None,
+    };
+    let (right, grantor) = (right.id, if c % 13 == 0 { person(b) } else { right.grantor });
+    let command = TaskCommand::Decide { delegation, right, grantor, choice };
+    Some(task_ask(world.ledger.delegations[&delegation].task, Principal::Agent(agent), command))
 }

@@ -43,10 +43,20 @@ pub(super) fn delegate(world: &World, task: Option<TaskId>, pick: &[usize; 3]) -
     })
 }
 
+/// Some of two skills.
+pub(super) fn skills(pick: usize) -> impl Iterator<Item = Label> {
+    ["cooking", "sewing"]
+        .into_iter()
+        .enumerate()
+        .filter(move |(n, _)| pick >> n & 1 == 1)
+        .map(|(_, it)| Label::fitted(it))
+}
+
 /// Questions of every sixth delegation expire.
 fn terms(c: usize) -> Terms {
     let then = [Lapse::Deny, Lapse::Escalate, Lapse::Answer(json!("so\0")), Lapse::Escalate][c / 3 % 4].clone();
-    Terms { expiry: c.is_multiple_of(6).then_some(Expiry { after_secs: 1, then }) }
+    let skills = skills(c / 12).filter(|_| c.is_multiple_of(5)).collect();
+    Terms { expiry: c.is_multiple_of(6).then_some(Expiry { after_secs: 1, then }), skills }
 }
 
 /// At most two approvals, now and then of people who were named.

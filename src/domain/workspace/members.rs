@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AccessCommand, ServiceCommand, Team, Workspace};
+use super::{AccessCommand, RightCommand, ServiceCommand, Team, Workspace};
 use crate::domain::{
     event::WorkspaceEvent,
     ids::{RoleId, Subject, TeamId, UserId, WorkspaceId},
@@ -145,6 +145,8 @@ pub enum WorkspaceCommand {
     Access(AccessCommand),
     /// Services and keys.
     Services(ServiceCommand),
+    /// What agents may decide on somebody's behalf.
+    Rights(RightCommand),
 }
 
 impl Workspace {
@@ -189,10 +191,12 @@ impl Workspace {
                 }
                 self.must_not_be_last_owner(user)?;
                 let gone = self.grants_of(Principal::User(user));
+                let gone = gone.chain(self.rights_given_by(user));
                 Ok(gone.chain([WorkspaceEvent::MemberRemoved { user }]).collect())
             }
             (Some(_), C::Access(command)) => self.decide_access(by, command),
             (Some(_), C::Services(command)) => self.decide_service(by, command),
+            (Some(_), C::Rights(command)) => self.decide_right(by, command),
             (Some(_), C::FormTeam { team, .. }) if self.teams.contains_key(&team) => {
                 Err(Rejection::Busy("the team exists already"))
             }
@@ -227,6 +231,7 @@ impl Workspace {
             | WorkspaceEvent::RoleDeleted { .. }
             | WorkspaceEvent::GrantSet { .. }
             | WorkspaceEvent::GrantRemoved { .. } => self.apply_access(event),
+            WorkspaceEvent::RightGiven { .. } | WorkspaceEvent::RightRevoked { .. } => self.apply_right(event),
             WorkspaceEvent::ServiceAdded { .. }
             | WorkspaceEvent::ServiceRemoved { .. }
             | WorkspaceEvent::KeyIssued { .. }

@@ -6,6 +6,7 @@
 //! as one.
 
 mod access;
+mod admission;
 mod agenda;
 mod claims;
 mod consequences;
@@ -14,12 +15,14 @@ mod graph;
 mod hint;
 mod hooks;
 mod lessons;
+mod mandates;
 mod members;
 mod reviewers;
 mod rooms;
 mod route;
 mod schedule;
 mod services;
+mod skills;
 mod turns;
 mod worker;
 
@@ -34,7 +37,6 @@ use super::{
     ids::*,
     principal::{Principal, Service},
     rejection::Rejection,
-    task::QueueReason,
     text::Title,
 };
 
@@ -44,6 +46,8 @@ pub use agenda::{Agenda, Checkup, Dispatch};
 pub use desk::{Due, Patience, REMINDERS_MAX, Reminder};
 pub use graph::Gate;
 use graph::Graph;
+use mandates::Mandate;
+pub use mandates::{RIGHTS_MAX, RightCommand};
 pub use members::{MemberRole, NoRole, Role, WorkspaceCommand};
 use rooms::Rooms;
 use route::Work;
@@ -91,6 +95,9 @@ pub struct Workspace {
     documents: BTreeMap<DocumentId, ProjectId>,
     /// Keys of agents and services that were not revoked, and whose they are.
     keys: BTreeMap<KeyId, Principal>,
+    /// What agents may decide on somebody's behalf.
+    #[serde(default)]
+    mandates: BTreeMap<RightId, Mandate>,
 }
 
 /// What the workspace knows of a team.
@@ -174,67 +181,6 @@ impl Workspace {
             Some(numbering) if numbering.archived => Err(Rejection::Busy("the project is archived")),
             known => known.ok_or(Rejection::NotFound("project")),
         }
-    }
-
-    fn admit_task(&self, at: DateTime<Utc>, id: TaskId, event: &mut TaskEvent) -> Result<(), Rejection> {
-        match event {
-            TaskEvent::Created { project, number, identifier, status, assignee, depends_on, parent, .. } => {
-                let numbering = self.must_be_active(project)?;
-                *number = numbering.last + 1;
-                *identifier = format!("{}-{number}", numbering.key);
-                self.must_know(assignee.as_ref())?;
-                if parent.is_some_and(|parent| !self.graph.knows(parent)) {
-                    return Err(Rejection::NotFound("parent task"));
-                }
-                *status = self.graph.status_at_birth(*status, depends_on)?;
-            }
-            TaskEvent::Updated { assignee, claims, .. } => {
-                if let Some(assignee) = assignee {
-                    self.must_know(assignee.as_ref())?;
-                }
-                if let Some(claims) = claims {
-                    self.schedule.claimed.must_be_free(id, claims)?;
-                }
-            }
-            TaskEvent::RolledBack { state, .. } if self.must_know(state.assignee.as_ref()).is_err() => {
-                return Err(Rejection::Busy("whoever answered for the task then is no longer here"));
-            }
-            TaskEvent::Transitioned { from, to, .. } => self.graph.gated(id, *from, to),
-            TaskEvent::DependencyAdded { depends_on, gate } => self.graph.must_stay_acyclic(id, *depends_on, *gate)?,
-            TaskEvent::DependencyRemoved { depends_on } => self.graph.must_be_linked(id, *depends_on)?,
-            // What follows from a failure or a review is never refused, or the report of it would be: it waits
-            // behind the gate, and where the agent takes no more work a person is asked (see `consequences`).
-            TaskEvent::DelegationQueued { agent, step: Some(step), .. } => self.schedule.settle(*agent, step),
-            TaskEvent::DelegationQueued { reason: QueueReason::Retry | QueueReason::ChangesRequested, .. } => {}
-            TaskEvent::DelegationQueued { agent, review, delegator, reason, .. } => {
-                if !self.graph.is_open(id) {
-                    return Err(Rejection::Busy("the task waits for other tasks"));
-                }
-                self.schedule.must_take_work(*agent)?;
-                if *reason == QueueReason::Created {
-                    self.must_be_reviewable(id, review, *delegator, &BTreeSet::new())?;
-                }
-            }
-            TaskEvent::DelegationOverdue { delegation, since, .. } => {
-                *since = self.schedule.desk.must_be_overdue(*delegation)?;
-            }
-            TaskEvent::ReminderSent { delegation, interrupt, matter, nth, to } => {
-                let folder = self.schedule.desk.must_be_due(*delegation, *interrupt, *matter, *nth)?;
-                *to = self.reminded(folder, *matter, *nth, to);
-            }
-            TaskEvent::DelegationApproversSet { delegation, review, approvals } => {
-                self.must_have_reviewers(id, *delegation, review, approvals)?;
-            }
-            TaskEvent::AttemptStarted { agent, instance, .. } => {
-                if !self.graph.is_open(id) {
-                    return Err(Rejection::Busy("the task waits for other tasks"));
-                }
-                self.schedule.claimed.must_be_free_for(id)?;
-                self.schedule.must_have_slot(*agent, *instance, at)?;
-            }
-            _ => {}
-        }
-        Ok(())
     }
 
     fn admit_agent(&self, id: AgentId, event: &AgentEvent) -> Result<(), Rejection> {
@@ -330,6 +276,9 @@ impl Workspace {
                     && let Some(numbering) = self.projects.get_mut(project)
                 {
                     numbering.last = *number;
+                }
+                if let TaskEvent::DecisionMade { right, nth, .. } = event {
+                    self.used(*right, *nth);
                 }
                 self.graph.apply(*id, event);
                 self.schedule.desk.apply(*id, at, event);

@@ -92,7 +92,7 @@ impl Schedule {
         // Delegations of one look do not share their draws.
         let seed = Draws::from_seed(seed ^ delegation.0.as_u128() as u64).word() & SEED_MAX;
         let Some((chosen, instance, decision)) = choose(&arms, mode, waiting.work.kind, seed) else {
-            return Err(Held::by(filtered.list, filtered.until.filter(|until| *until > now)));
+            return Err(self.unskilled(waiting, Held::by(filtered.list, filtered.until.filter(|until| *until > now))));
         };
         let reason = match mode {
             Mode::Pinned => "a person named the agent; of two of its instances the one that costs less",
@@ -129,6 +129,10 @@ impl Schedule {
             if !wanted {
                 continue;
             }
+            if !worker.is_able(&waiting.skills) {
+                sieve.list.push(Filtered { agent: *agent, instance: None, why: Filter::Skills });
+                continue;
+            }
             match worker.refuses(taken.of_agent(*agent)) {
                 Some(why) => sieve.list.push(Filtered { agent: *agent, instance: None, why }),
                 None => self.offer(&mut arms, &mut sieve, (*agent, worker), (delegation, waiting), taken, look.now),
@@ -149,6 +153,10 @@ impl Schedule {
     ) {
         let learned = self.lessons.learned();
         for (instance, runner) in &worker.instances {
+            if worker.lacks(Some(runner), &waiting.skills).next().is_some() {
+                sieve.list.push(Filtered { agent, instance: Some(*instance), why: Filter::Skills });
+                continue;
+            }
             if self.keeps_away(waiting, agent, *instance) {
                 sieve.list.push(Filtered { agent, instance: Some(*instance), why: Filter::Strategy });
                 continue;

@@ -11,7 +11,7 @@ use crate::domain::{
     ids::*,
     rejection::Rejection,
     routing::{Cell, Class, Standing, breaker::Phase},
-    text::Title,
+    text::{Label, Title},
 };
 
 pub use super::worker::Runner;
@@ -63,6 +63,9 @@ pub(super) struct Waiting {
     /// Where the work may go after a failure.
     #[serde(default)]
     pub(super) hint: Option<Hint>,
+    /// What whoever does it has to be good at.
+    #[serde(default)]
+    pub(super) skills: BTreeSet<Label>,
 }
 
 /// An attempt that holds a delegation.
@@ -242,11 +245,12 @@ impl Schedule {
             self.lessons.attempted(running, event, at);
         }
         match event {
-            TaskEvent::DelegationQueued { delegation, agent, not_before, step, .. } => {
+            TaskEvent::DelegationQueued { delegation, agent, not_before, step, terms, .. } => {
                 let since = self.queue.get(delegation).map_or(offset, |waiting| waiting.since);
                 let (agent, not_before, gated) = (*agent, *not_before, false);
                 let hint = step.as_ref().map(|step| Hint::of(step));
-                let waiting = Waiting { task, agent, not_before, since, gated, work, hint };
+                let waiting =
+                    Waiting { task, agent, not_before, since, gated, work, hint, skills: terms.skills.clone() };
                 self.queue.insert(*delegation, waiting);
             }
             TaskEvent::DelegationPaused { delegation }
@@ -291,10 +295,11 @@ impl Schedule {
     }
 
     pub(super) fn apply_agent(&mut self, id: AgentId, event: &AgentEvent) {
-        if let AgentEvent::Registered { name, runtime, max_concurrency, .. } = event {
+        if let AgentEvent::Registered { name, runtime, max_concurrency, skills } = event {
             let worker = Worker {
                 name: name.clone(),
                 runtime: *runtime,
+                skills: skills.clone(),
                 max_concurrency: *max_concurrency,
                 availability: Availability::Active,
                 status: AgentStatus::Idle,
@@ -308,7 +313,10 @@ impl Schedule {
         let Some(worker) = self.agents.get_mut(&id) else { return };
         match event {
             AgentEvent::Registered { .. } => {}
-            AgentEvent::Updated { name, max_concurrency, .. } => {
+            AgentEvent::Updated { name, max_concurrency, skills } => {
+                if let Some(skills) = skills {
+                    worker.skills.clone_from(skills);
+                }
                 if let Some(name) = name {
                     worker.name = name.clone();
                 }
@@ -325,11 +333,13 @@ impl Schedule {
                     slots: *slots,
                     turns_max: *turns_max,
                     healthy: None,
+                    skills: BTreeSet::new(),
                 };
                 worker.instances.insert(*instance, runner);
             }
-            AgentEvent::InstanceConnected { instance, slots, .. } => {
+            AgentEvent::InstanceConnected { instance, slots, skills, .. } => {
                 if let Some(runner) = worker.instances.get_mut(instance) {
+                    runner.skills.clone_from(skills);
                     (runner.slots, runner.healthy) = (*slots, Some(true));
                 }
             }

@@ -173,7 +173,8 @@ impl Schedule {
     ) -> Option<(AgentId, InstanceId, Route)> {
         let work = Work { kind: None, priority: Priority::High };
         let (task, not_before) = (TaskId(turn.0), None);
-        let queued = Queued { task, agent: Some(agent), not_before, since: 0, gated: false, work, hint: None };
+        let (hint, skills) = Default::default();
+        let queued = Queued { task, agent: Some(agent), not_before, since: 0, gated: false, work, hint, skills };
         self.route(DelegationId(turn.0), &queued, taken, look).ok()
     }
 }

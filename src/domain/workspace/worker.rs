@@ -8,13 +8,15 @@ use crate::domain::{
     agent::{AgentStatus, Availability, RuntimeKind, WorseAt},
     ids::{AgentId, InstanceId},
     routing::Standing,
-    text::Title,
+    text::{Label, Title},
 };
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Worker {
     pub(super) name: Title,
     pub(super) runtime: RuntimeKind,
+    #[serde(default)]
+    pub(super) skills: BTreeSet<Label>,
     pub(super) max_concurrency: u32,
     pub(super) availability: Availability,
     pub(super) status: AgentStatus,
@@ -42,6 +44,9 @@ pub struct Runner {
     pub turns_max: u32,
     /// What the last probe said.
     pub healthy: Option<bool>,
+    /// What it said that it is good at, beside its agent's skills.
+    #[serde(default)]
+    pub skills: BTreeSet<Label>,
 }
 
 impl Runner {

@@ -6,7 +6,7 @@ use crate::domain::event::{Recorded, TaskEvent};
 
 use super::{
     rows::Changes,
-    tables::{ASSIGNMENTS, INTERRUPTS},
+    tables::{ASSIGNMENTS, INTERRUPTS, RIGHTS},
 };
 
 pub(super) fn task(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
@@ -27,6 +27,7 @@ pub(super) fn task(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent
                 json!({"id": delegation, "version": version, "updated_at": at, "overdue": reason, "owner": owner});
             changes.update(&ASSIGNMENTS, row);
         }
+        E::DecisionMade { right, nth, .. } => changes.update(&RIGHTS, json!({"id": right, "uses": nth})),
         E::ReminderSent { interrupt: Some(interrupt), nth, to, .. } => {
             changes.update(&INTERRUPTS, json!({"id": interrupt, "reminders": nth, "reminded": to}));
         }

@@ -9,7 +9,7 @@ use crate::domain::{
 
 use super::{
     rows::Changes,
-    tables::{GRANTS, MEMBERS, ROLES, SERVICES, TEAMS, WORKSPACES},
+    tables::{GRANTS, MEMBERS, RIGHTS, ROLES, SERVICES, TEAMS, WORKSPACES},
 };
 
 pub(super) fn workspace(changes: &mut Changes, recorded: &Recorded, event: &WorkspaceEvent) {
@@ -54,6 +54,25 @@ pub(super) fn workspace(changes: &mut Changes, recorded: &Recorded, event: &Work
             }),
         ),
         WorkspaceEvent::GrantRemoved { grant, .. } => changes.delete(&GRANTS, json!({"id": grant})),
+        WorkspaceEvent::RightGiven {
+            right,
+            agent,
+            grantor,
+            subject,
+            decides,
+            cost_usd_max,
+            risk_max,
+            uses_max,
+            expires_at,
+        } => changes.insert(
+            &RIGHTS,
+            json!({
+                "id": right, "agent_id": agent, "grantor": grantor, "subject": subject, "decides": decides,
+                "cost_usd_max": cost_usd_max, "risk_max": risk_max, "uses_max": uses_max, "uses": 0,
+                "expires_at": expires_at, "created_at": at,
+            }),
+        ),
+        WorkspaceEvent::RightRevoked { right, .. } => changes.delete(&RIGHTS, json!({"id": right})),
         WorkspaceEvent::ServiceAdded { service, name, role } => {
             changes.insert(&SERVICES, json!({"service_id": service, "name": name, "role": role, "added_at": at}));
         }

@@ -36,6 +36,8 @@ tables! {
     ROLES = "roles" ("id") ["workspace_id", "name", "permissions", "created_at"] of "workspace_id";
     GRANTS = "grants" ("id") ["workspace_id", "subject", "principal", "effect", "permissions", "created_at"]
         of "workspace_id";
+    RIGHTS = "decision_rights" ("id") ["workspace_id", "agent_id", "grantor", "subject", "decides", "cost_usd_max",
+        "risk_max", "uses_max", "uses", "expires_at", "created_at"] of "workspace_id";
     SERVICES = "workspace_services" ("service_id") ["workspace_id", "name", "role", "added_at"] of "workspace_id";
     PROJECTS = "projects" ("id") ["workspace_id", "name", "key", "description", "status", "created_by", "version",
         "created_at", "updated_at"] of "workspace_id";
@@ -72,11 +74,12 @@ tables! {
         "input_tokens", "output_tokens", "cost_usd", "stopping", "late_result", "next_step", "pack_hash", "pack_tokens",
         "started_at", "ended_at"] of "workspace_id";
     INTERRUPTS = "interrupts" ("id") ["workspace_id", "task_id", "delegation_id", "attempt_id", "kind", "prompt",
-        "details", "status", "answer", "answered_by", "opened_at", "expires_at", "policy", "reminders", "reminded",
+        "details", "status", "answer", "answered_by", "decided_by", "opened_at", "expires_at", "policy", "reminders", "reminded",
         "closed_at"] of "workspace_id";
     ARTIFACTS = "artifacts" ("attempt_id", "kind", "name") ["id", "workspace_id", "task_id", "content", "details",
         "recorded_at"] of "workspace_id";
-    REVIEWS = "reviews" ("workspace_id", "offset") ["delegation_id", "reviewer", "verdict", "comment", "at"]
+    REVIEWS = "reviews" ("workspace_id", "offset") ["delegation_id", "reviewer", "decided_by", "verdict",
+        "comment", "at"]
         of "workspace_id";
     DOCUMENTS = "documents" ("id") ["workspace_id", "project_id", "title", "archived", "seq", "created_by",
         "edited_by", "version", "created_at", "updated_at"] of "workspace_id";

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::domain::{
     event::{ProjectEvent, Recorded, SessionEvent, TaskEvent},
     ids::{AttemptId, DelegationId},
+    principal::Principal,
     task::{DelegationStatus, QueueReason},
     workspace::Gate,
 };
@@ -209,7 +210,7 @@ fn delegation(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
         E::DelegationReviewed { delegation, reviewer, verdict, comment } => changes.insert(
             &REVIEWS,
             json!({
-                "offset": version, "delegation_id": delegation, "reviewer": reviewer, "verdict": verdict,
+                "offset": version, "delegation_id": delegation, "reviewer": reviewer, "decided_by": decided_by(recorded), "verdict": verdict,
                 "comment": comment, "at": at,
             }),
         ),
@@ -285,7 +286,8 @@ fn attempt(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
         E::InterruptResolved { interrupt, answer, by, policy } => changes.update(
             &INTERRUPTS,
             json!({
-                "id": interrupt, "status": "answered", "answer": answer, "answered_by": by, "closed_at": at,
+                "id": interrupt, "status": "answered", "answer": answer, "answered_by": by, "decided_by": decided_by(recorded),
+                "closed_at": at,
                 "policy": policy,
             }),
         ),
@@ -305,4 +307,9 @@ fn attempt(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
         ),
         _ => {}
     }
+}
+
+/// Who decided, where it was on somebody's behalf.
+fn decided_by(recorded: &Recorded) -> Option<Principal> {
+    recorded.on_behalf_of.map(|_| recorded.actor)
 }

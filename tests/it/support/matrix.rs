@@ -45,8 +45,12 @@ impl World {
         let services = format!("/workspaces/{workspace}/services");
         let service = id(&person.post(&services, json!({"name": "Build", "role": "member"})).await);
         let checkpoint = id(&person.post(&format!("/tasks/{task}/checkpoints"), json!({"name": "Draft"})).await);
+        let (subject, rights) = (format!("task:{second}"), format!("/workspaces/{workspace}/decision_rights"));
+        let right = json!({"agent_id": agent, "subject": subject, "decides": ["question"]});
+        let right = id(&person.post(&rights, right).await);
         let things = [
             ("checkpoint_id", checkpoint),
+            ("right_id", right),
             ("service_id", service),
             ("role_id", role),
             ("grant_id", grant),
@@ -100,6 +104,8 @@ impl World {
             "effect" => json!("allow"),
             "subject" => json!(format!("project:{}", self.id("project_id"))),
             "principal" => json!(format!("user:{}", self.id("user_id"))),
+            "decides" => json!(["question"]),
+            "decision" => json!({"review": {"verdict": "approve"}}),
             "approvers" => json!([format!("user:{}", self.id("user_id"))]),
             "members" => json!([format!("user:{}", self.person.id)]),
             "to" => json!("backlog"),
