@@ -68,7 +68,8 @@ pub(super) async fn tell(
     // Whoever types says so with every key: where nothing has changed, the database is not asked again.
     if let Some((rights, place)) = context.feed.known.place(workspace, who.viewer(), topic) {
         let decision = if scope == Scope::Workspace { rights.in_workspace() } else { rights.at(&place.chain) };
-        if decision.verdict(needed) != Verdict::Granted {
+        let invited = place.audience.as_ref().is_none_or(|audience| audience.contains(&who.principal));
+        if decision.verdict(needed) != Verdict::Granted || !invited {
             return Ok(false);
         }
         let (refs, audience) = (place.chain.clone(), place.audience.clone());

@@ -253,6 +253,9 @@ async fn a_direct_conversation_is_silent_for_a_third_member() {
     let mut ada_types = Socket::hello(&ada).await;
     let topic = format!("conversation:{dm}");
     ada_types.send(json!({"t": "typing", "workspace": workspace, "topic": topic, "on": true})).await;
+    // What is known of the topic is remembered from here on, and holds for nobody else.
+    ada_types.send(json!({"t": "ping", "id": 0})).await;
+    ada_types.next().await;
     let mut cleo_types = Socket::hello(&cleo).await;
     cleo_types.send(json!({"t": "typing", "workspace": workspace, "topic": topic, "on": true})).await;
     cleo_types.send(json!({"t": "ping", "id": 1})).await;

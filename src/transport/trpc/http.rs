@@ -12,7 +12,7 @@ use axum::{
     response::IntoResponse,
 };
 use futures::future::join_all;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     api::{
@@ -157,7 +157,7 @@ async fn single(api: &Api, calls: Vec<Call>, who: &Who, trace: &str) -> Response
     let path = call.path.clone();
     match call.make(api, who, trace).await {
         Ok(Answer { body, offset, .. }) => {
-            let mut response = Json(json!({"result": {"data": body}})).into_response();
+            let mut response = Json(result(body)).into_response();
             if let Some(offset) = offset {
                 response.headers_mut().insert(rest::OFFSET, HeaderValue::from(offset));
             }
@@ -184,7 +184,7 @@ async fn batch(api: &Api, calls: Vec<Call>, who: &Who, trace: &str) -> Response<
     let answers = join_all(calls.into_iter().map(|call| async {
         let path = call.path.clone();
         match call.make(api, who, trace).await {
-            Ok(answer) => (StatusCode::OK, json!({"result": {"data": answer.body}})),
+            Ok(answer) => (StatusCode::OK, result(answer.body)),
             Err(problem) => (status(&problem), failure(&problem, Some(&path))),
         }
     }));
@@ -192,6 +192,12 @@ async fn batch(api: &Api, calls: Vec<Call>, who: &Who, trace: &str) -> Response<
     let first = statuses.first().copied().unwrap_or(StatusCode::OK);
     let common = if statuses.iter().all(|status| *status == first) { first } else { StatusCode::MULTI_STATUS };
     (common, Json(Value::Array(answers))).into_response()
+}
+
+/// Wraps an answer as it is: the macro for JSON would copy it.
+fn result(answer: Value) -> Value {
+    let wrap = |name: &str, value| Value::Object([(name.to_owned(), value)].into_iter().collect());
+    wrap("result", wrap("data", answer))
 }
 
 fn status(problem: &Problem) -> StatusCode {
