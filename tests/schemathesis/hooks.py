@@ -32,7 +32,7 @@ def before_call(context, case, kwargs):
         know_secrets(case.body, operation)
         fit_addresses(case, operation)
         name_someone(case, operation)
-        name_what_is_there(case)
+        name_what_is_there(case, operation)
         say_one(case, operation)
         expire_in_time(case)
 
@@ -117,9 +117,12 @@ def name_someone(case, operation):
             case.body["user_id"] = KNOWN["user_id"]
 
 
-def name_what_is_there(case):
+def name_what_is_there(case, operation):
     """In a workspace that was made on the way there is nobody but the caller, and nothing yet: what a body names besides
     would not be found, and neither would what the request is about be reached."""
+    if operation == "decisions.grant":
+        # It has to name an agent.
+        case.path_parameters["workspace_id"] = KNOWN["workspace_id"]
     if (case.path_parameters or {}).get("workspace_id") in (None, KNOWN["workspace_id"]):
         return
     for name, value in list(case.body.items()):
@@ -136,6 +139,7 @@ def name_what_is_there(case):
 ONE_OF = {
     "workspaces.add_member": ("email", "user_id"),
     "penguin.reconcile": ("delegation_id", "instance_id", "attempt_id"),
+    "tasks.move": ("before", "after"),
 }
 
 

@@ -1315,6 +1315,14 @@ export interface SessionMark {
   remote: unknown;
 }
 
+/** Something that was decided: about what, and how. */
+export interface Settled {
+  /** About what. */
+  key: string;
+  /** How. */
+  value: string;
+}
+
 /** How an instance stands, as everyone is told. */
 export type Standing = "sound" | "degraded" | "open" | "half_open";
 
@@ -2477,7 +2485,7 @@ export interface ConversationsMergeInput {
   /** The branch. */
   conversation_id: ConversationId;
   /** What was decided, besides what messages of the branch decided. */
-  decisions?: Decided[];
+  decisions?: Settled[];
   /** Where to. */
   into_id: ConversationId;
   /** The idempotency key: the same one with the same input never does the same thing twice. */

@@ -9,7 +9,7 @@ use crate::{
         ids::{ArtifactId, ConversationId, MessageId, Subject},
         model::Command,
         permission::Permission as P,
-        text::{Prose, Title},
+        text::{Label, Prose, Title},
     },
     persistence::{
         queries::Scope,
@@ -64,6 +64,22 @@ async fn branch(call: Call, input: Branch) -> Result<ConversationView, Problem> 
     read(&call, ConversationId(receipt.subject.id())).await
 }
 
+/// Something that was decided: about what, and how.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Settled {
+    /// About what.
+    key: Label,
+    /// How.
+    value: Title,
+}
+
+impl From<Settled> for Decision {
+    fn from(Settled { key, value }: Settled) -> Self {
+        Self { key, value }
+    }
+}
+
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Merge {
@@ -75,7 +91,7 @@ struct Merge {
     summary: Option<Prose>,
     /// What was decided, besides what messages of the branch decided.
     #[serde(default)]
-    decisions: Few<Decision, 100>,
+    decisions: Few<Settled, 100>,
     /// What was made: artifacts of attempts.
     #[serde(default)]
     artifacts: Few<ArtifactId, 100>,
@@ -94,7 +110,7 @@ async fn merge(call: Call, input: Merge) -> Result<MessageView, Problem> {
             Part::Decision { decision } => Some(decision),
             _ => None,
         });
-    for decision in said.chain(given.0) {
+    for decision in said.chain(given.0.into_iter().map(Decision::from)) {
         if !decisions.contains(&decision) {
             decisions.push(decision);
         }
