@@ -25,10 +25,14 @@ use crate::{
         rejection::Rejection,
         workspace::{Runner, Running},
     },
-    persistence::{log, secrets::Credentials},
+    persistence::{
+        log,
+        secrets::{self, Credentials},
+    },
 };
 
 use super::{
+    context::Context,
     request::{CommandError, Receipt},
     run::RunMessage,
     workspace::WorkspaceHandle,
@@ -57,6 +61,35 @@ pub(super) fn assignment(
         workspace: handle.id,
         on_behalf_of: delegator.user().unwrap_or(UserId(uuid::Uuid::nil())),
         prompt,
+    }
+}
+
+/// Why an instance cannot be reached from this node, until somebody changes something.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoWay {
+    #[error("the instance was removed")]
+    Removed,
+    #[error("this node cannot drive agents of this runtime")]
+    NoDriver,
+    #[error(transparent)]
+    Credentials(secrets::Error),
+}
+
+/// Finds the driver of an instance, and says where it is and how to talk to it.
+///
+/// # Errors
+/// When the database does not answer: that passes.
+pub(super) async fn way(
+    context: &Context,
+    instance: InstanceId,
+    runner: Option<&Runner>,
+) -> Result<Result<(Arc<dyn AgentRuntime>, Endpoint), NoWay>, sqlx::Error> {
+    let Some(runner) = runner else { return Ok(Err(NoWay::Removed)) };
+    let Some(runtime) = context.runtime(runner.runtime) else { return Ok(Err(NoWay::NoDriver)) };
+    match context.vault.open(&context.pool, instance).await {
+        Ok(credentials) => Ok(Ok((runtime, endpoint(instance, runner, credentials)))),
+        Err(secrets::Error::Database(error)) => Err(error),
+        Err(error) => Ok(Err(NoWay::Credentials(error))),
     }
 }
 

@@ -133,16 +133,12 @@ impl WorkspaceHandle {
         let Some(session) = session else {
             return Ok(Reconciled::new(Found::Over, "the attempt no longer holds its delegation"));
         };
-        let context = &self.context;
-        let Some(runtime) = context.runtime(runner.runtime) else {
-            return Ok(Reconciled::new(Found::Unreachable, "this node cannot drive agents of this runtime"));
-        };
-        let credentials = match context.vault.open(&context.pool, running.instance).await {
-            Ok(credentials) => credentials,
+        let (runtime, endpoint) = match driving::way(&self.context, running.instance, Some(runner)).await {
+            Ok(Ok(way)) => way,
+            Ok(Err(none)) => return Ok(Reconciled::new(Found::Unreachable, none.to_string())),
             Err(error) => return Ok(Reconciled::new(Found::Unreachable, error.to_string())),
         };
         let bookmark = driving::bookmark(self, running.attempt).await.map_err(|error| unavailable(&error))?;
-        let endpoint = driving::endpoint(running.instance, runner, credentials);
         let work = driving::assignment(self, running, session.delegator, String::new());
         Ok(match runtime.inspect(&endpoint, &work, &bookmark).await {
             Ok(Fate::Running) => Reconciled::new(Found::Running, "the instance works on it"),

@@ -27,7 +27,6 @@ use crate::{
         text::{Prose, scrubbed},
         workspace::{Runner, Running},
     },
-    persistence::secrets,
 };
 
 use super::{
@@ -185,21 +184,13 @@ impl RunState {
             let left = task.is_stopping(self.running.attempt);
             return if left { self.stop_what_is_left(myself).await } else { Ok(Standing::Over) };
         };
-        let Some(runner) = self.runner.clone() else {
-            return self.failed(FailureClass::Misconfigured, "the instance was removed").await;
-        };
-        let context = self.handle.context.clone();
-        let Some(runtime) = context.runtime(runner.runtime) else {
-            return self.failed(FailureClass::Misconfigured, "this node cannot drive agents of this runtime").await;
-        };
-        let credentials = match context.vault.open(&context.pool, self.running.instance).await {
-            Ok(credentials) => credentials,
-            // The database passes; then the next actor of this run opens them.
-            Err(secrets::Error::Database(error)) => return Err(error.into()),
-            Err(error) => return self.failed(FailureClass::Misconfigured, &error.to_string()).await,
+        // The database passes; then the next actor of this run finds the way.
+        let way = driving::way(&self.handle.context, self.running.instance, self.runner.as_ref()).await?;
+        let (runtime, endpoint) = match way {
+            Ok(way) => way,
+            Err(none) => return self.failed(FailureClass::Misconfigured, &none.to_string()).await,
         };
         let bookmark = driving::bookmark(&self.handle, self.running.attempt).await?;
-        let endpoint = driving::endpoint(self.running.instance, &runner, credentials);
         let packed = packing::packed(&self.handle, &self.running).await?;
         if self.remember(packing::noted(&packed)).await? == Standing::Over {
             return Ok(Standing::Over);

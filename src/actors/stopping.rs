@@ -10,7 +10,6 @@ use crate::{
     domain::{
         failure::FailureClass, ids::Subject, model::Command, principal::Principal, task::TaskCommand, text::Prose,
     },
-    persistence::secrets,
 };
 
 use super::{
@@ -33,16 +32,9 @@ impl RunState {
         &mut self,
         myself: &ActorRef<RunMessage>,
     ) -> Result<Standing, ActorProcessingErr> {
-        let context = self.handle.context.clone();
-        let Some(runner) = self.runner.clone() else { return self.release(false, None).await };
-        let Some(runtime) = context.runtime(runner.runtime) else { return self.release(false, None).await };
-        let credentials = match context.vault.open(&context.pool, self.running.instance).await {
-            Ok(credentials) => credentials,
-            Err(secrets::Error::Database(error)) => return Err(error.into()),
-            Err(_) => return self.release(false, None).await,
-        };
+        let way = driving::way(&self.handle.context, self.running.instance, self.runner.as_ref()).await?;
+        let Ok((runtime, endpoint)) = way else { return self.release(false, None).await };
         let bookmark = driving::bookmark(&self.handle, self.running.attempt).await?;
-        let endpoint = driving::endpoint(self.running.instance, &runner, credentials);
         // It is not for the agent: nothing is submitted.
         let nobody = Principal::Agent(self.running.agent);
         let work = driving::assignment(&self.handle, &self.running, nobody, String::new());

@@ -25,7 +25,6 @@ use crate::{
         text::{Words, scrubbed},
         workspace::{Runner, RunningTurn, Schedule},
     },
-    persistence::secrets,
 };
 
 use super::{
@@ -157,21 +156,13 @@ impl TurnState {
         let Some(current) = current.cloned() else { return Ok(Standing::Over) };
         self.asker = current.turn.asker.user();
         self.audience = conversation.audience();
-        let Some(runner) = self.runner.clone() else {
-            return self.failed(FailureClass::Misconfigured, "the instance was removed").await;
-        };
-        let context = self.handle.context.clone();
-        let Some(runtime) = context.runtime(runner.runtime) else {
-            return self.failed(FailureClass::Misconfigured, "this node cannot drive agents of this runtime").await;
-        };
-        let credentials = match context.vault.open(&context.pool, self.running.instance).await {
-            Ok(credentials) => credentials,
-            // The database passes; then the next actor of this turn opens them.
-            Err(secrets::Error::Database(error)) => return Err(error.into()),
-            Err(error) => return self.failed(FailureClass::Misconfigured, &error.to_string()).await,
+        // The database passes; then the next actor of this turn finds the way.
+        let way = driving::way(&self.handle.context, self.running.instance, self.runner.as_ref()).await?;
+        let (runtime, endpoint) = match way {
+            Ok(way) => way,
+            Err(none) => return self.failed(FailureClass::Misconfigured, &none.to_string()).await,
         };
         let bookmark = driving::bookmark(&self.handle, self.attempt()).await?;
-        let endpoint = driving::endpoint(self.running.instance, &runner, credentials);
         let work = self.work(&current).await?;
         let (driver, control) = driving::start(runtime, endpoint, work, bookmark, myself.clone());
         (self.driver, self.control) = (Some(driver), Some(control));
