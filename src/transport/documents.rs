@@ -9,7 +9,7 @@ use axum::{
         Extension, Path, State,
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
-    http::{HeaderMap, Response, header},
+    http::{HeaderMap, Response},
 };
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
@@ -24,7 +24,7 @@ use crate::{
     domain::{document::UPDATE_BYTES_MAX, ids::DocumentId},
 };
 
-use super::{Doors, no_handshake, peer::Peer, refused, trpc::bearer};
+use super::{Doors, no_handshake, peer::Peer, refused, subprotocol, subprotocols, trpc::bearer};
 
 /// The subprotocol; a token can come beside it, as `bearer.TOKEN`: a browser has no other way to show one.
 const PROTOCOL: &str = "link.y.v1";
@@ -72,16 +72,11 @@ pub(super) async fn upgrade(
     };
     let sockets = doors.sockets.clone();
     let upgrade = upgrade
-        .protocols(offered(&headers).find(|offered| *offered == PROTOCOL).map(|_| PROTOCOL))
+        .protocols(subprotocol(&headers, &[PROTOCOL]))
         .max_message_size(FRAME_MAX)
         .max_frame_size(FRAME_MAX)
         .read_buffer_size(READ_BUFFER);
     upgrade.on_upgrade(move |socket| sockets.track_future(serve(doors, socket, identity, document, seat)))
-}
-
-fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
-    offered.flat_map(|value| value.split(',')).map(str::trim)
 }
 
 /// Finds out who comes, and takes a seat for them.
@@ -90,8 +85,8 @@ async fn enter(
     headers: &HeaderMap,
     id: DocumentId,
 ) -> Result<(Identity, DocumentHandle, (SocketId, Inbox)), Problem> {
-    let shown =
-        bearer(headers).or_else(|| offered(headers).find_map(|offered| offered.strip_prefix(BEARER)).map(Into::into));
+    let shown = bearer(headers)
+        .or_else(|| subprotocols(headers).find_map(|offered| offered.strip_prefix(BEARER)).map(Into::into));
     let token = shown.ok_or_else(|| Problem::new(problem::UNAUTHENTICATED, "a valid token is needed"))?;
     let identity = doors.api.identify(&token).await?;
     let home = doors.api.document_home(&identity, id).await?.ok_or_else(|| Problem::not_found("document"))?;

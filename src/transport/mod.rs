@@ -117,6 +117,17 @@ fn no_handshake(rejection: &WebSocketUpgradeRejection) -> Problem {
     Problem::new(problem::MALFORMED, format!("this is no WebSocket handshake: {rejection}"))
 }
 
+/// Returns the subprotocols that a socket asks for.
+fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let asked = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    asked.flat_map(|value| value.split(',')).map(str::trim)
+}
+
+/// Returns the first of them that is spoken.
+fn subprotocol(headers: &HeaderMap, spoken: &[&'static str]) -> Option<&'static str> {
+    subprotocols(headers).find_map(|asked| spoken.iter().copied().find(|spoken| *spoken == asked))
+}
+
 /// Returns a problem that no operation had part in.
 fn refused(doors: &Doors, headers: &HeaderMap, mut problem: Problem) -> Response<Body> {
     problem.trace_id = rest::trace_of(headers, &doors.api);

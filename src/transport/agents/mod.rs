@@ -29,12 +29,12 @@ use crate::{
 use super::{
     Doors, no_handshake,
     peer::Peer,
-    refused,
+    refused, subprotocol,
     values::{self, BYTES_MAX, DEPTH_MAX, VALUES_MAX},
 };
 
 use session::Session;
-use wire::{BAD_FRAME, Close, GOING_AWAY, NOT_AUTHENTICATED, Received, Wire, close, subprotocol};
+use wire::{BAD_FRAME, Close, GOING_AWAY, NOT_AUTHENTICATED, Received, Wire, close};
 
 /// The subprotocols: text frames, also where none was asked for, and binary ones.
 const SUBPROTOCOLS: [&str; 2] = ["link.agent.v1.json", "link.agent.v1.msgpack"];

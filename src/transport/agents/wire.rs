@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::{
     body::Bytes,
     extract::ws::{CloseFrame, Message, WebSocket},
-    http::{HeaderMap, header},
 };
 use futures::StreamExt;
 
@@ -23,13 +22,6 @@ pub const NOT_AUTHENTICATED: u16 = 4001;
 pub const TOO_SLOW: u16 = 4008;
 pub const GOING_AWAY: u16 = 1012;
 const NORMAL: u16 = 1000;
-
-/// Returns the first subprotocol that was asked for and is spoken.
-pub fn subprotocol(headers: &HeaderMap, spoken: &[&'static str]) -> Option<&'static str> {
-    let asked = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
-    let mut asked = asked.flat_map(|value| value.split(',')).map(str::trim);
-    asked.find_map(|asked| spoken.iter().copied().find(|spoken| *spoken == asked))
-}
 
 /// Why a socket is closed.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use bytes::Bytes;
 use futures::StreamExt;
 use tokio_tungstenite::{
@@ -22,7 +22,7 @@ use crate::{
         outlet::{Ending, Outlet, TOO_SLOW},
     },
     api::{Api, Identity},
-    transport::{connection::Connection, values::BYTES_MAX},
+    transport::{self, connection::Connection, values::BYTES_MAX},
 };
 
 use super::{plug::Plug, server_frame::ServerFrame};
@@ -53,9 +53,7 @@ pub fn close(code: u16, reason: &'static str) -> Close {
 
 /// Returns the first subprotocol that was asked for and is spoken.
 pub fn subprotocol(headers: &HeaderMap) -> Option<&'static str> {
-    let asked = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
-    let mut asked = asked.flat_map(|value| value.split(',')).map(str::trim);
-    asked.find_map(|asked| [JSON, MESSAGE_PACK].into_iter().find(|spoken| *spoken == asked))
+    transport::subprotocol(headers, &[JSON, MESSAGE_PACK])
 }
 
 /// The credential that was shown on a socket: without a good one nothing of the feed is written there.
