@@ -36,6 +36,7 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     ("link_reminders_total", "counter", "Reminders of what waits for people, by what it is"),
     ("link_questions_expired_total", "counter", "Questions that nobody answered in time"),
     ("link_delegations_overdue_total", "counter", "Delegations that were in the queue for too long"),
+    ("link_errands_total", "counter", "What was decided about tasks because it was time, by what it was"),
     ("link_delegations_queued", "gauge", "Queued delegations, by what they wait for"),
     ("link_instances", "gauge", "Instances of agents, by how they stand"),
     ("link_instance_standings_total", "counter", "Changes of how an instance stands, by what it came to"),

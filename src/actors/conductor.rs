@@ -19,7 +19,7 @@ use crate::domain::{
     rejection::Rejection,
     routing::{Hold, Standing},
     task::TaskCommand,
-    workspace::{Agenda, Dispatch, LapsedTurn, NextTurn, RunningTurn, Schedule},
+    workspace::{Agenda, Dispatch, Errand, LapsedTurn, NextTurn, RunningTurn, Schedule},
 };
 
 use super::{
@@ -108,6 +108,9 @@ impl Actor for Conductor {
         for lapsed in &agenda.lapsed {
             state.give_up(&schedule, lapsed).await;
         }
+        for chunk in agenda.errands.chunks(DISPATCHES_MAX) {
+            join_all(chunk.iter().map(|errand| state.run(errand))).await;
+        }
         for chunk in agenda.dispatch.chunks(DISPATCHES_MAX) {
             join_all(chunk.iter().map(|dispatch| state.dispatch(dispatch))).await;
         }
@@ -168,6 +171,19 @@ impl ConductorState {
         match turn::give_up(&self.handle, &waiting, &name, FailureClass::Misconfigured, why).await {
             Ok(()) | Err(CommandError::Rejected(_)) => {}
             Err(error) => tracing::warn!(%error, "turn not given up; the next look tries again"),
+        }
+    }
+
+    /// Has decided what is due.
+    #[tracing::instrument(name = "actors.conductor.run", skip_all, fields(task = %errand.task, chore = errand.chore.name()))]
+    async fn run(&self, errand: &Errand) {
+        let command = Command::Task(Box::new(errand.chore.clone().command()));
+        let meta = self.handle.meta(Principal::Service(Service::Conductor), None);
+        match self.handle.execute(Subject::Task(errand.task), command, meta).await {
+            Ok(_) => metrics::counter!("link_errands_total", "chore" => errand.chore.name()).increment(1),
+            // Somebody else was faster; the next look sees what.
+            Err(CommandError::Rejected(_)) => {}
+            Err(error) => tracing::warn!(%error, "not decided; the next look tries again"),
         }
     }
 

@@ -121,7 +121,7 @@ struct Create {
 
 /// Who has to approve.
 #[derive(Deserialize, JsonSchema)]
-struct ReviewWanted {
+pub(super) struct ReviewWanted {
     /// How many approvals; 0 means that the work counts as done when it is handed in.
     #[schemars(range(max = 10))]
     approvals: u8,
@@ -133,7 +133,7 @@ struct ReviewWanted {
 }
 
 impl ReviewWanted {
-    fn read(self) -> Result<Review, Problem> {
+    pub(super) fn read(self) -> Result<Review, Problem> {
         let Self { approvals, by, approvers } = self;
         if approvals > 10 {
             return Err(Problem::field("review.approvals", "at most 10 approvals"));
@@ -189,7 +189,7 @@ async fn change(
 }
 
 /// A delegation is part of its task, and the task decides.
-async fn decide(call: &Call, id: DelegationId, command: TaskCommand) -> Result<DelegationView, Problem> {
+pub(super) async fn decide(call: &Call, id: DelegationId, command: TaskCommand) -> Result<DelegationView, Problem> {
     let task = read(call, id).await?.task_id;
     call.execute(Subject::Task(task), Command::Task(Box::new(command))).await?;
     read(call, id).await
@@ -215,8 +215,8 @@ async fn list(call: Call, input: List) -> Result<Page<DelegationView>, Problem> 
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Named {
-    delegation_id: DelegationId,
+pub(super) struct Named {
+    pub delegation_id: DelegationId,
 }
 
 async fn get(call: Call, input: Named) -> Result<DelegationView, Problem> {

@@ -16,6 +16,8 @@ mod decisions;
 mod delegation;
 mod documents;
 pub mod events;
+mod fan_outs;
+mod hand_offs;
 mod identity;
 mod inputs;
 pub mod known_keys;
@@ -76,6 +78,8 @@ pub fn table() -> Table {
         agents::operations(),
         delegation::operations(),
         decisions::operations(),
+        hand_offs::operations(),
+        fan_outs::operations(),
         conversations::operations(),
         documents::operations(),
         presence::operations(),

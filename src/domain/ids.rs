@@ -70,6 +70,8 @@ ids! {
     ArtifactId,
     /// A state of a task that it can go back to.
     CheckpointId,
+    /// One splitting of a task into parts.
+    FanOutId,
     /// An endpoint outside that hears of events.
     WebhookId,
     /// Something that is kept sealed: an address, a secret.

@@ -44,6 +44,15 @@ const ITEMS: &str = "WITH items AS (
         d.owner, coalesce(d.waiting_since, d.updated_at), d.reminders, d.reminded
     FROM agent_assignments d WHERE d.workspace_id = $1 AND d.ended_at IS NULL AND d.status = 'queued'
         AND d.overdue IS NOT NULL
+    UNION ALL
+    SELECT f.id, 'join', f.task_id, f.failed_id, NULL, 'too many of its parts ended without a result', f.results,
+        '[\"delegate\", \"fan_out\", \"cancel\"]'::jsonb, NULL, f.owner, f.decided_at,
+        0, NULL
+    FROM fan_outs f JOIN tasks w ON w.id = f.task_id
+    WHERE f.workspace_id = $1 AND f.outcome = 'impossible' AND w.status IN ('ready', 'backlog')
+        AND NOT EXISTS (SELECT 1 FROM agent_assignments d WHERE d.task_id = f.task_id
+            AND (d.ended_at IS NULL OR d.queued_offset > f.decided_offset))
+        AND NOT EXISTS (SELECT 1 FROM fan_outs o WHERE o.task_id = f.task_id AND o.opened_at > f.decided_at)
 )";
 
 /// Returns a page of what somebody may decide, oldest first.

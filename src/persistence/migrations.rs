@@ -38,6 +38,8 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
         18 "0018_clocks",
         19 "0019_checkpoints",
         20 "0020_decision_rights",
+        21 "0021_hand_offs",
+        22 "0022_fan_outs",
     ];
     Migrator::with_migrations(history).run(pool).await
 }

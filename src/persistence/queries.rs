@@ -30,20 +30,15 @@ const TASK: &str = "SELECT t.*, (SELECT coalesce(jsonb_agg(jsonb_build_object('d
             SELECT CASE
                 WHEN a.status IN ('dispatching', 'running') THEN jsonb_build_object('by', 'agent',
                     'who', 'agent:' || a.agent_id, 'what', 'works on it')
-                WHEN a.status = 'cancelling' THEN jsonb_build_object('by', 'agent',
-                    'who', 'agent:' || a.agent_id, 'what', 'is being stopped')
-                WHEN a.status = 'queued' AND t.status = 'blocked' THEN jsonb_build_object('by', 'task', 'who', NULL,
-                    'what', 'waits for other tasks')
+                WHEN a.status = 'cancelling' THEN jsonb_build_object('by', 'agent', 'who', 'agent:' || a.agent_id, 'what', 'is being stopped')
+                WHEN (t.status = 'blocked' OR a.status = 'queued') AND EXISTS (SELECT 1 FROM fan_outs f WHERE f.task_id = t.id AND f.outcome IS NULL) THEN jsonb_build_object('by', 'task', 'who', NULL, 'what', 'waits for its parts')
+                WHEN a.status = 'queued' AND t.status = 'blocked' THEN jsonb_build_object('by', 'task', 'who', NULL, 'what', 'waits for other tasks')
                 WHEN a.status = 'queued' THEN jsonb_build_object('by', 'queue', 'who', 'agent:' || a.agent_id,
                     'what', 'waits for a free instance', 'at', a.not_before)
-                WHEN a.status = 'awaiting' THEN jsonb_build_object('by', 'person', 'who', a.delegator,
-                    'what', 'an answer is needed')
-                WHEN a.status = 'reviewing' AND a.review_missing > 0 THEN jsonb_build_object('by', 'person',
-                    'who', coalesce(a.owner, a.delegator), 'what', 'other approvers have to be named')
-                WHEN a.status = 'reviewing' THEN jsonb_build_object('by', 'person', 'who', NULL,
-                    'what', 'a review is needed')
-                WHEN a.status = 'paused' THEN jsonb_build_object('by', 'person', 'who', a.delegator,
-                    'what', 'it is paused: resume, reassign or cancel it')
+                WHEN a.status = 'awaiting' THEN jsonb_build_object('by', 'person', 'who', a.delegator, 'what', 'an answer is needed')
+                WHEN a.status = 'reviewing' AND a.review_missing > 0 THEN jsonb_build_object('by', 'person', 'who', coalesce(a.owner, a.delegator), 'what', 'other approvers have to be named')
+                WHEN a.status = 'reviewing' THEN jsonb_build_object('by', 'person', 'who', NULL, 'what', 'a review is needed')
+                WHEN a.status = 'paused' THEN jsonb_build_object('by', 'person', 'who', a.delegator, 'what', 'it is paused: resume, reassign or cancel it')
                 WHEN a.status = 'escalated' THEN jsonb_build_object('by', 'person',
                     'who', coalesce(a.owner, a.delegator), 'what', 'a decision is needed: resume, reassign or cancel it')
                 WHEN t.status = 'blocked' THEN jsonb_build_object('by', 'task', 'who', (
@@ -169,6 +164,8 @@ pub enum Listed {
     Tasks,
     /// [`DelegationView`]
     Delegations,
+    /// [`FanOutView`]
+    FanOuts,
 }
 
 impl Listed {
@@ -182,6 +179,7 @@ impl Listed {
             Self::Agents => AGENT,
             Self::Tasks => TASK,
             Self::Delegations => DELEGATION,
+            Self::FanOuts => "SELECT * FROM fan_outs t",
         }
     }
 
@@ -190,7 +188,13 @@ impl Listed {
         match self {
             Self::Projects => Some("ARRAY[t.id]"),
             Self::Tasks => Some("ARRAY[t.id, t.project_id]"),
-            Self::Teams | Self::Roles | Self::Grants | Self::Services | Self::Agents | Self::Delegations => None,
+            Self::Teams
+            | Self::Roles
+            | Self::Grants
+            | Self::Services
+            | Self::Agents
+            | Self::Delegations
+            | Self::FanOuts => None,
         }
     }
 }
@@ -359,6 +363,17 @@ pub async fn delegations(
     of!(tenant, DelegationView, fetch_all, DELEGATION, rest, task.0, after, limit).map(bare)
 }
 
+/// Returns how a task was split into parts, oldest first.
+pub async fn fan_outs(
+    tenant: &Tenant,
+    task: TaskId,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<FanOutView>, sqlx::Error> {
+    let rest = "WHERE t.task_id = $1 AND ($2::uuid IS NULL OR t.id > $2) ORDER BY t.id LIMIT $3";
+    of!(tenant, FanOutView, fetch_all, Listed::FanOuts.select(), rest, task.0, after, limit).map(bare)
+}
+
 /// Returns what all attempts of a delegation produced.
 pub async fn artifacts(
     tenant: &Tenant,
@@ -376,6 +391,7 @@ pub async fn workspaces_with_open_work(pool: &PgPool) -> Result<Vec<WorkspaceId>
     let ids: Vec<Uuid> = sqlx::query_scalar(
         "SELECT workspace_id FROM agent_assignments WHERE ended_at IS NULL
              UNION SELECT workspace_id FROM agent_sessions WHERE stopping
+             UNION SELECT workspace_id FROM fan_outs WHERE outcome IS NULL
              UNION SELECT workspace_id FROM conversation_turns WHERE ended_at IS NULL",
     )
     .fetch_all(pool)

@@ -11,7 +11,10 @@ use crate::domain::{
     principal::Principal,
     right::{Decides, Risk},
     run::InterruptKind,
-    task::{DelegationStatus, Expiry, Priority, Review, Route, Step, Terms, Verdict},
+    task::{
+        ChildPolicy, DelegationStatus, Expiry, Join, JoinOutcome, PartResult, Priority, Review, Route, Step, Terms,
+        Verdict,
+    },
 };
 
 use super::views::views;
@@ -96,9 +99,10 @@ views! {
         /// Its id: the question's, or the delegation's.
         id: uuid::Uuid,
         /// `question`, `approval`, `auth` or `budget`: to answer; `review`: to review; `escalation`: to decide;
-        /// `review_stuck`: to name other approvers, those who were named are too few by now; `queue`: nobody takes it.
+        /// `review_stuck`: to name other approvers, those who were named are too few by now; `queue`: nobody takes it;
+        /// `join`: too many parts of the task failed.
         #[schemars(extend(
-            "enum" = ["question", "approval", "auth", "budget", "review", "escalation", "review_stuck", "queue"]
+            "enum" = ["question", "approval", "auth", "budget", "review", "escalation", "review_stuck", "queue", "join"]
         ))]
         kind: String,
         /// Of which task.
@@ -111,7 +115,7 @@ views! {
         priority: Priority,
         /// Where the task belongs.
         project_id: ProjectId,
-        /// Of which delegation.
+        /// Of which delegation; of a join, that of a part that failed.
         delegation_id: DelegationId,
         /// Of which agent.
         agent_id: Option<AgentId>,
@@ -174,6 +178,59 @@ views! {
         /// When.
         at: DateTime<Utc>,
     }
+    /// A part of a task that was split.
+    PartView {
+        /// The task that was made of it.
+        task_id: TaskId,
+        /// The delegation of that.
+        delegation_id: DelegationId,
+        /// In a line.
+        title: String,
+        /// Who was named for it; nobody lets Link choose.
+        agent_id: Option<AgentId>,
+    }
+    /// A splitting of a task into parts, and how they were joined.
+    FanOutView {
+        /// Its id.
+        id: FanOutId,
+        /// The task.
+        task_id: TaskId,
+        /// How many parts are enough.
+        join: Join,
+        /// What becomes of those that are open when the join is decided.
+        child_policy: ChildPolicy,
+        /// Who has to approve each part.
+        review: Review,
+        /// The person who answers for it.
+        owner: Option<Principal>,
+        /// Who split it.
+        opened_by: Principal,
+        /// When the join is decided with what there is.
+        expires_at: Option<DateTime<Utc>>,
+        /// The parts.
+        parts: Vec<PartView>,
+        /// How the join was decided; absent until it is.
+        outcome: Option<JoinOutcome>,
+        /// What came of each part, and from whom, once it is decided.
+        results: Option<Vec<PartResult>>,
+        /// Since when.
+        opened_at: DateTime<Utc>,
+        /// When it was decided.
+        decided_at: Option<DateTime<Utc>>,
+    }
+    /// Work that is offered to another agent.
+    HandOffView {
+        /// Whose work it is.
+        from: AgentId,
+        /// Who is asked.
+        to: AgentId,
+        /// Who wants it.
+        by: Principal,
+        /// Why, and what the other one should know.
+        reason: String,
+        /// After this the offer is void.
+        expires_at: DateTime<Utc>,
+    }
     /// A delegation with its attempts, questions and reviews.
     DelegationView {
         /// Its id.
@@ -217,6 +274,8 @@ views! {
         options: Option<Vec<String>>,
         /// What Link would do, for them to agree to.
         proposal: Option<String>,
+        /// To which other agent it is offered, while that has not answered.
+        hand_off: Option<HandOffView>,
         /// The attempt that holds it, or held it last.
         attempt_id: Option<AttemptId>,
         /// The agent's final words.

@@ -66,7 +66,7 @@ const ROOTS: &[&str] = &["node", "main", "lib", "cli", "demo"];
 
 /// A file is one idea. These are one idea and longer: all that can happen to a task is one enumeration.
 const LINES_MAX: usize = 400;
-const LONG: &[(&str, usize)] = &[("domain/event/task.rs", 600)];
+const LONG: &[(&str, usize)] = &[("domain/event/task.rs", 680)];
 
 /// Every source file, without its tests and comments.
 fn sources() -> Vec<(PathBuf, String)> {

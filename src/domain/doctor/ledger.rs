@@ -44,6 +44,8 @@ pub struct Doctor {
 pub(super) struct Card {
     pub status: TaskStatus,
     pub gates: BTreeMap<TaskId, Gate>,
+    /// It is split into parts that are not joined yet.
+    pub split: bool,
     pub fence: u64,
     pub open: Option<DelegationId>,
     /// Attempts since a person last had a say.
@@ -132,7 +134,7 @@ impl Doctor {
         if let TaskEvent::Created { status, depends_on, .. } = event {
             let gates = depends_on.iter().map(|id| (*id, Gate::Blocks)).collect();
             let (fence, open, used, steps, retry_after) = Default::default();
-            let card = Card { status: *status, gates, fence, open, used, steps, retry_after };
+            let card = Card { status: *status, gates, split: false, fence, open, used, steps, retry_after };
             if self.tasks.insert(id, card).is_some() {
                 self.found("I18", offset, format!("task {id} was made twice"));
             }
@@ -153,11 +155,12 @@ impl Doctor {
 
     pub(super) fn gates_are_open(&self, id: TaskId) -> bool {
         let Some(card) = self.tasks.get(&id) else { return false };
-        card.gates.iter().all(|(other, gate)| match (gate, self.tasks.get(other).map(|other| other.status)) {
-            (Gate::Relates | Gate::Duplicates, _) | (_, None | Some(TaskStatus::Done)) => true,
-            (Gate::ReviewReadyOk, Some(status)) => status == TaskStatus::InReview,
-            (Gate::Blocks, Some(_)) => false,
-        })
+        !card.split
+            && card.gates.iter().all(|(other, gate)| match (gate, self.tasks.get(other).map(|other| other.status)) {
+                (Gate::Relates | Gate::Duplicates, _) | (_, None | Some(TaskStatus::Done)) => true,
+                (Gate::ReviewReadyOk, Some(status)) => status == TaskStatus::InReview,
+                (Gate::Blocks, Some(_)) => false,
+            })
     }
 
     fn moved(&mut self, offset: u64, id: TaskId, event: &TaskEvent) {
@@ -177,6 +180,11 @@ impl Doctor {
                 }
                 if let Some(card) = self.card(id) {
                     card.status = TaskStatus::Ready;
+                }
+            }
+            TaskEvent::FanOutOpened { .. } | TaskEvent::FanOutJoined { .. } => {
+                if let Some(card) = self.card(id) {
+                    card.split = matches!(event, TaskEvent::FanOutOpened { .. });
                 }
             }
             TaskEvent::DependencyAdded { depends_on, gate } => {

@@ -126,7 +126,7 @@ macro_rules! paste_event {
 families! {
     Workspace: ["workspace", "member", "team", "role", "grant", "service", "key", "right"],
     Project: ["project"],
-    Task: ["task", "delegation", "attempt", "interrupt", "artifact", "reminder", "decision"],
+    Task: ["task", "delegation", "handoff", "fanout", "attempt", "interrupt", "artifact", "reminder", "decision"],
     Conversation: ["conversation"],
     Document: ["document"],
     Agent: ["agent", "instance"],

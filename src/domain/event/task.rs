@@ -14,7 +14,10 @@ use crate::domain::{
     principal::Principal,
     right::{Decides, Stakes},
     run::{InterruptKind, Usage},
-    task::{Expiry, Matter, Priority, QueueReason, Review, Route, Step, TaskStatus, Terms, Verdict},
+    task::{
+        ChildPolicy, Expiry, Join, JoinOutcome, Matter, Part, PartResult, Priority, QueueReason, Review, Route, Step,
+        TaskStatus, Terms, Verdict,
+    },
     text::{Label, Prose, Title},
     workspace::Gate,
 };
@@ -359,6 +362,92 @@ pub enum TaskEvent {
         delegation: DelegationId,
         /// Why.
         reason: String,
+    },
+
+    /// Work that an agent does is offered to another one, which has until then to answer. The first goes on meanwhile.
+    #[serde(rename = "handoff:offered")]
+    HandOffOffered {
+        /// Of which delegation.
+        delegation: DelegationId,
+        /// The attempt that runs.
+        attempt: AttemptId,
+        /// Whose attempt it is.
+        from: AgentId,
+        /// Who is asked.
+        to: AgentId,
+        /// Who wants it.
+        by: Principal,
+        /// Why, and what the other one should know.
+        reason: Prose,
+        /// After this the offer is void.
+        expires_at: DateTime<Utc>,
+    },
+    /// The other agent has the work now.
+    #[serde(rename = "handoff:accepted")]
+    HandOffAccepted {
+        /// Of which delegation.
+        delegation: DelegationId,
+        /// Who had it.
+        from: AgentId,
+        /// Who has it.
+        to: AgentId,
+    },
+    /// The other agent does not take it.
+    #[serde(rename = "handoff:declined")]
+    HandOffDeclined {
+        /// Of which delegation.
+        delegation: DelegationId,
+        /// Who offered it.
+        from: AgentId,
+        /// Who was asked.
+        to: AgentId,
+        /// Why not.
+        reason: String,
+    },
+    /// The offer is void: nobody answered in time, or something else was decided.
+    #[serde(rename = "handoff:lapsed")]
+    HandOffLapsed {
+        /// Of which delegation.
+        delegation: DelegationId,
+        /// Who offered it.
+        from: AgentId,
+        /// Who was asked.
+        to: AgentId,
+        /// Why.
+        reason: String,
+    },
+
+    /// The task was split into parts, each a task of its own; it waits until they are joined.
+    #[serde(rename = "fanout:opened")]
+    FanOutOpened {
+        /// Which.
+        fan_out: FanOutId,
+        /// The parts.
+        parts: Vec<Part>,
+        /// How many of them are enough.
+        join: Join,
+        /// What becomes of those that are open when the join is decided.
+        policy: ChildPolicy,
+        /// Who has to approve each part.
+        review: Review,
+        /// The person who answers for it.
+        owner: Option<Principal>,
+        /// Who split it.
+        by: Principal,
+        /// When the join is decided with what there is.
+        expires_at: Option<DateTime<Utc>>,
+    },
+    /// The join of the parts is decided: the task can go on with what came of them.
+    #[serde(rename = "fanout:joined")]
+    FanOutJoined {
+        /// Which.
+        fan_out: FanOutId,
+        /// How.
+        outcome: JoinOutcome,
+        /// The person who answers for it.
+        owner: Option<Principal>,
+        /// What came of each part, and from whom.
+        parts: Vec<PartResult>,
     },
 
     /// An attempt holds the lease on the delegation.

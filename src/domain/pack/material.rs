@@ -5,21 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::domain::{
-    conversation::{ConversationKind, Part},
-    event::{ConversationEvent, Event, Recorded, TaskEvent},
+    event::{Event, Recorded, TaskEvent},
     ids::{ArtifactId, AttemptId, InterruptId, TaskId},
-    principal::Principal,
-    task::PARTIAL,
+    task::{PARTIAL, QueueReason},
 };
+
+use super::{dialog::dialog, joined::Joined};
 
 /// The most that is read of each; the newest count.
 const ANSWERS_MAX: usize = 20;
 const REVIEWS_MAX: usize = 6;
-const TALK_MAX: usize = 40;
 const TOOLS_MAX: usize = 20;
 const ATTEMPTS_MAX: usize = 8;
 const THINGS_MAX: usize = 50;
 const NEEDS_MAX: usize = 50;
+/// How an attempt ended that was stopped.
+const STOPPED: &str = "a person stopped it, or gave the task to somebody else";
 
 /// All that an attempt could be told.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,6 +31,10 @@ pub struct Material {
     pub description: String,
     /// What to do beyond that.
     pub instructions: String,
+    /// Why another agent handed the work over, where one did.
+    pub hand_off: Option<String>,
+    /// What came of the parts that it was split into.
+    pub joined: Option<Joined>,
     /// Paths that nobody else writes to meanwhile.
     pub claims: Vec<String>,
     /// What it is a part of, the nearest first.
@@ -126,6 +131,8 @@ pub struct Links {
     pub parent: Option<TaskId>,
     /// What it waits for.
     pub needs: BTreeSet<TaskId>,
+    /// The parts that were joined last.
+    pub parts: Vec<TaskId>,
 }
 
 /// Returns what had happened when the attempt began.
@@ -143,6 +150,7 @@ impl Links {
                     links.parent = *parent;
                     links.needs.extend(depends_on);
                 }
+                TaskEvent::FanOutJoined { parts, .. } => links.parts = parts.iter().map(|part| part.task).collect(),
                 TaskEvent::DependencyAdded { depends_on, .. } => drop(links.needs.insert(*depends_on)),
                 TaskEvent::DependencyRemoved { depends_on } => drop(links.needs.remove(depends_on)),
                 _ => {}
@@ -190,12 +198,13 @@ impl Need {
 
 impl Material {
     /// Reads what is known of an attempt's task from the logs of the task, of what it is a part of, of what it waited
-    /// for and of the conversations about it; each as it was when the attempt began.
+    /// for, of its own parts and of the conversations about it; each as it was when the attempt began.
     pub fn of(
         attempt: AttemptId,
         task: &[Recorded],
         parents: &[&[Recorded]],
         needs: &[&[Recorded]],
+        parts: &[&[Recorded]],
         talks: &[&[Recorded]],
     ) -> Self {
         let Goal { title, description } = Goal::of(task);
@@ -207,10 +216,20 @@ impl Material {
             dialog: dialog(talks),
             ..Self::default()
         };
-        let mut reading = Reading::default();
+        let (mut reading, mut offered) = (Reading::default(), String::new());
         for event in task_events(task) {
             match event {
-                TaskEvent::DelegationQueued { instructions, .. } => material.instructions = instructions.to_string(),
+                TaskEvent::DelegationQueued { instructions, reason, .. } => {
+                    material.instructions = instructions.to_string();
+                    if !matches!(reason, QueueReason::HandedOff | QueueReason::Retry) {
+                        material.hand_off = None;
+                    }
+                }
+                TaskEvent::FanOutJoined { outcome, parts: results, .. } => {
+                    material.joined = Some(Joined::of(*outcome, results, parts));
+                }
+                TaskEvent::HandOffOffered { reason, .. } => offered = reason.to_string(),
+                TaskEvent::HandOffAccepted { .. } => material.hand_off = Some(std::mem::take(&mut offered)),
                 TaskEvent::Created { claims, .. } | TaskEvent::Updated { claims: Some(claims), .. } => {
                     material.claims = claims.iter().map(ToString::to_string).collect();
                 }
@@ -258,10 +277,10 @@ impl Reading {
             }
             E::AttemptCancelled { attempt, .. } => self.past(attempt, |past| past.ending = "it was cancelled".into()),
             E::AttemptSuperseded { attempt } => {
-                self.past(attempt, |past| {
-                    past.ending = "a person stopped it, or gave the task to somebody else".into()
-                });
+                self.past(attempt, |past| past.ending = STOPPED.into());
             }
+            E::FanOutOpened { .. } => self.it_was("it split the task into parts"),
+            E::HandOffAccepted { .. } => self.it_was("its agent handed the work over"),
             E::DelegationQueued { step: Some(step), .. } => {
                 let how = step.strategy.words();
                 self.past(&step.attempt, |past| past.step = Some(how.into()));
@@ -299,6 +318,15 @@ impl Reading {
         }
     }
 
+    /// Says better why the last attempt was stopped.
+    fn it_was(&mut self, why: &str) {
+        if let Some(past) =
+            self.last.and_then(|last| self.attempts.get_mut(&last)).filter(|past| past.ending == STOPPED)
+        {
+            past.ending = why.into();
+        }
+    }
+
     fn past(&mut self, attempt: &AttemptId, change: impl FnOnce(&mut Past)) {
         if let Some(past) = self.attempts.get_mut(attempt) {
             change(past);
@@ -329,66 +357,11 @@ fn thing(event: &TaskEvent) -> Option<Thing> {
     Some(Thing { kind: kind.to_string(), name: name.to_string(), content: content.clone() })
 }
 
-/// What was said where everybody may read it, oldest first.
-fn dialog(talks: &[&[Recorded]]) -> Vec<Said> {
-    let mut said = vec![];
-    for log in talks {
-        let mut words = BTreeMap::new();
-        for recorded in *log {
-            match &recorded.event {
-                Event::Conversation(ConversationEvent::Created { kind: ConversationKind::Dm, .. }) => {
-                    words.clear();
-                    break;
-                }
-                Event::Conversation(ConversationEvent::Message { message, author, parts, .. }) => {
-                    words.insert(*message, (recorded.offset, *author, text_of(parts)));
-                }
-                Event::Conversation(ConversationEvent::MessageEdited { message, parts }) => {
-                    if let Some((_, _, text)) = words.get_mut(message) {
-                        *text = text_of(parts);
-                    }
-                }
-                Event::Conversation(ConversationEvent::MessageDeleted { message, .. }) => {
-                    words.remove(message);
-                }
-                _ => {}
-            }
-        }
-        said.extend(words.into_values());
-    }
-    said.sort_unstable_by_key(|(offset, _, _)| *offset);
-    let said = newest(said, TALK_MAX);
-    let count = said.len();
-    let said = said.into_iter().enumerate().map(|(place, (_, who, text))| {
-        let age = u8::try_from(count - place - 1).unwrap_or(u8::MAX);
-        Said { who: called(who), text, age }
-    });
-    said.filter(|said| !said.text.trim().is_empty()).collect()
-}
-
-fn text_of(parts: &[Part]) -> String {
-    let texts = parts.iter().map(|part| match part {
-        Part::Text { text } => text.to_string(),
-        Part::File { name, url } => format!("[{name}]({url})"),
-        Part::Data { data } => data.to_string(),
-        Part::Decision { decision } => format!("[decided: {} = {}]", decision.key, decision.value),
-        Part::Mention { principal } => format!("@{}", called(*principal)),
-    });
-    texts.collect::<Vec<_>>().join("\n")
-}
-
-/// Who it was, told apart by the last digits of the id.
-fn called(who: Principal) -> String {
-    let (id, kind) = (who.id(), if who.user().is_some() { "person" } else { "agent" });
-    let tail: String = id.chars().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect();
-    format!("{kind} {tail}")
-}
-
 fn in_words(answer: &Value) -> String {
     answer.as_str().map_or_else(|| answer.to_string(), str::to_owned)
 }
 
-fn newest<T>(mut all: Vec<T>, most: usize) -> Vec<T> {
+pub(super) fn newest<T>(mut all: Vec<T>, most: usize) -> Vec<T> {
     let over = all.len().saturating_sub(most);
     all.drain(..over);
     all

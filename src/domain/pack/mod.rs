@@ -1,6 +1,8 @@
 //! What an attempt is told: everything that is known and helps, in four tiers and within a budget of tokens. The same
 //! material always makes the same text. The task's own words are never cut, and what must be known is never left out.
 
+mod dialog;
+mod joined;
 mod material;
 #[cfg(test)]
 mod tests;
@@ -9,6 +11,7 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
+pub use joined::{Joined, PartDone};
 pub use material::{Answered, Goal, Links, Material, Need, Past, Reviewed, Said, Thing, before};
 
 /// The tokens that one attempt's text may have, unless the task's own words need more.
@@ -151,6 +154,10 @@ fn pieces(material: &Material) -> Vec<Piece> {
     add(Tier::System, Worth::Required, "the title", material.title.clone());
     add(Tier::System, Worth::Required, "the description", material.description.clone());
     add(Tier::System, Worth::Required, "the instructions", material.instructions.clone());
+    if let Some(reason) = &material.hand_off {
+        let text = format!("Another agent hands this work over to you: {reason}");
+        add(Tier::System, Worth::Required, "the hand-off", text);
+    }
     if !material.claims.is_empty() {
         let text = format!(
             "These paths are yours while you work, with everything below them. Nobody else writes there meanwhile; write \
@@ -160,7 +167,7 @@ fn pieces(material: &Material) -> Vec<Piece> {
         add(Tier::System, Worth::Required, "the claimed paths", text);
     }
     if let Some(last) = material.attempts.last() {
-        add(Tier::System, Worth::Required, "where it stands", last.standing());
+        add(Tier::System, Worth::Required, "where it stands", last.standing(material.hand_off.is_some()));
     }
     for goal in &material.goals {
         let text = format!("Part of: {}", clipped(&goal.title, GOAL_LENGTH_MAX));
@@ -173,6 +180,21 @@ fn pieces(material: &Material) -> Vec<Piece> {
         add(Tier::Context, Worth::Required, "what was done before", text);
         for thing in &need.things {
             add(Tier::Context, Worth::Rank(10), &format!("{} of `{}`", thing.name, need.title), thing.shown());
+        }
+    }
+    if let Some(joined) = &material.joined {
+        add(Tier::Context, Worth::Required, "how its parts were joined", joined.how.clone());
+        for part in &joined.parts {
+            let text = format!("Part `{}`: {}", clipped(&part.title, GOAL_LENGTH_MAX), part.standing);
+            add(Tier::Context, Worth::Required, "a part", text);
+            for thing in &part.things {
+                add(
+                    Tier::Context,
+                    Worth::Rank(8),
+                    &format!("{} of the part `{}`", thing.name, part.title),
+                    thing.shown(),
+                );
+            }
         }
     }
     for said in &material.dialog {
@@ -210,8 +232,9 @@ fn pieces(material: &Material) -> Vec<Piece> {
 
 impl Past {
     /// What the next attempt has to know of where it begins.
-    fn standing(&self) -> String {
-        let how = self.step.as_deref().unwrap_or("after a person's word");
+    fn standing(&self, handed_over: bool) -> String {
+        let otherwise = if handed_over { "after it was handed over" } else { "after a person's word" };
+        let how = self.step.as_deref().unwrap_or(otherwise);
         format!(
             "This is another attempt at the task, {how}. Build on what the earlier ones left behind (see SYSTEM_OUTPUT) \
              instead of beginning anew, and do not repeat what did not work."

@@ -39,6 +39,8 @@ prop_compose! {
             title: title.clone(),
             description,
             instructions,
+            joined: None,
+            hand_off: Some(title.clone()).filter(|title| title.len() > 9),
             claims: title.chars().map(String::from).collect(),
             goals: goals.into_iter().map(|(title, description)| Goal { title, description }).collect(),
             needs: needs.into_iter().map(|(title, things)| Need { title, things }).collect(),
@@ -104,7 +106,7 @@ proptest! {
         let world = plan::play(&plan, |_| {});
         for attempt in world.ledger.attempts.values() {
             let log = world.recorded(crate::domain::ids::Subject::Task(attempt.task));
-            let material = Material::of(attempt.id, &log, &[], &[], &[]);
+            let material = Material::of(attempt.id, &log, &[], &[], &[], &[]);
             let packed = pack(&material, TOKENS_MAX);
             prop_assert!(packed.tokens <= TOKENS_MAX && packed.text.starts_with(&material.title));
             let others = world.ledger.attempts.values();

@@ -79,6 +79,8 @@ pub enum Hold {
     NoSkill,
     /// Nobody can take it now; each candidate is listed.
     NobodyCan,
+    /// It is offered to another agent, who has not answered yet.
+    Offered,
     /// Another task has a path that it claims, or comes before it there.
     PathClaimed,
     /// Nothing is in its way: it is next, or behind others.
@@ -95,6 +97,7 @@ impl Hold {
         Self::NoAgent,
         Self::NoSkill,
         Self::NobodyCan,
+        Self::Offered,
         Self::PathClaimed,
         Self::Next,
     ];
@@ -109,6 +112,7 @@ impl Hold {
             Self::NoAgent => "no_agent",
             Self::NoSkill => "no_skill",
             Self::NobodyCan => "nobody_can",
+            Self::Offered => "offered",
             Self::PathClaimed => "path_claimed",
             Self::Next => "next",
         }
@@ -128,6 +132,7 @@ impl Held {
             Hold::NoAgent => "the workspace has no agent",
             Hold::NoSkill => "nobody has the skills that it requires",
             Hold::NobodyCan => "nobody can take it now",
+            Hold::Offered => "it is offered to another agent, who has not answered yet",
             Hold::PathClaimed => "another task has a path that it claims, or comes before it there",
             Hold::Next => "nothing is in its way: it is handed out next, or after others that came first",
         };

@@ -36,6 +36,9 @@ impl Task {
         if open.status != DelegationStatus::Queued {
             return Err(Rejection::Busy("the delegation is not in the queue"));
         }
+        if self.hand_offs.is_offered() {
+            return Err(Rejection::Busy("it is offered to another agent, who has not answered yet"));
+        }
         // A name is used once: a late report of the first would be taken for one of the second.
         if self.attempts.contains_key(&attempt) {
             return Err(Rejection::Exists(Subject::Session(attempt)));
@@ -125,7 +128,7 @@ impl Task {
         artifact: ArtifactId,
     ) -> Vec<TaskEvent> {
         let mut evidence = open.evidence.clone();
-        let mut events = vec![];
+        let mut events: Vec<_> = self.offer_ends("the work was handed in").into_iter().collect();
         if !text.trim().is_empty() {
             if !evidence.contains(&artifact) {
                 evidence.push(artifact);
@@ -140,6 +143,7 @@ impl Task {
             });
         }
         if evidence.is_empty() {
+            // An offer outlives the attempt: whoever takes it goes on.
             let message = "the agent says that it is done and shows nothing for it";
             return self.failed(cx, open, attempt, FailureClass::EvidenceMissing, message, None);
         }
@@ -312,7 +316,10 @@ impl Task {
                 match policy {
                     Some(_) => self.note_expired(*interrupt),
                     // A person's answer is news.
-                    None => self.tried.forget(),
+                    None => {
+                        self.tried.forget();
+                        self.hand_offs.forget();
+                    }
                 }
                 if let Some(asked) = self.interrupt_mut(interrupt) {
                     asked.answer = Some(answer.clone());

@@ -78,11 +78,15 @@ impl Task {
         match (open.attempt, open.status) {
             (Some(_), DelegationStatus::Cancelling) => vec![],
             (Some(_), _) => {
-                let mut events = self.closed_interrupts("the delegation is being cancelled");
+                let mut events: Vec<_> = self.offer_ends("the delegation is being cancelled").into_iter().collect();
+                events.extend(self.closed_interrupts("the delegation is being cancelled"));
                 events.push(TaskEvent::DelegationCancelling { delegation: open.id, reason });
                 events
             }
-            (None, _) => vec![TaskEvent::DelegationCancelled { delegation: open.id, reason }],
+            (None, _) => {
+                let offer = self.offer_ends("the delegation was cancelled");
+                offer.into_iter().chain([TaskEvent::DelegationCancelled { delegation: open.id, reason }]).collect()
+            }
         }
     }
 
@@ -200,8 +204,12 @@ impl Task {
         held.then(|| self.transitioned(TaskStatus::Ready, reason))
     }
 
-    /// Fences the running attempt off, if there is one; nobody is waited for any more.
+    /// Fences the running attempt off, if there is one; nobody is waited for any more, and nothing is offered.
     pub(super) fn superseded(&self, reason: &str) -> Vec<TaskEvent> {
+        self.offer_ends(reason).into_iter().chain(self.fenced_off(reason)).collect()
+    }
+
+    pub(super) fn fenced_off(&self, reason: &str) -> Vec<TaskEvent> {
         let mut events = vec![];
         if let Some(holder) = self.delegation.as_ref().and_then(|open| open.attempt) {
             events.extend(self.closed_interrupts(reason));
@@ -239,6 +247,7 @@ impl Task {
                 // Only a person's say leaves it without tries.
                 if *reason != QueueReason::Retry && *tries == 0 {
                     self.tried.forget();
+                    self.hand_offs.forget();
                 }
                 if let Some(step) = step {
                     self.tried.note(step);
@@ -299,7 +308,7 @@ impl Task {
 }
 
 /// The same delegation in the queue again.
-fn requeued(open: &Delegation, reason: QueueReason, tries: u32) -> TaskEvent {
+pub(super) fn requeued(open: &Delegation, reason: QueueReason, tries: u32) -> TaskEvent {
     TaskEvent::DelegationQueued {
         delegation: open.id,
         agent: open.agent,

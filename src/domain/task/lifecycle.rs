@@ -108,6 +108,12 @@ impl Task {
             TaskEvent::Checkpointed { .. } | TaskEvent::RolledBack { .. } => self.apply_checkpoint(event),
             // The graph of tasks is the workspace's; the board's order is the projection's.
             TaskEvent::Moved { .. } | TaskEvent::DependencyAdded { .. } | TaskEvent::DependencyRemoved { .. } => {}
+            TaskEvent::FanOutOpened { fan_out, .. } => self.fan_out = Some(*fan_out),
+            TaskEvent::FanOutJoined { .. } => self.fan_out = None,
+            TaskEvent::HandOffOffered { .. }
+            | TaskEvent::HandOffAccepted { .. }
+            | TaskEvent::HandOffDeclined { .. }
+            | TaskEvent::HandOffLapsed { .. } => self.hand_offs.apply(event),
             TaskEvent::DelegationQueued { .. }
             | TaskEvent::DelegationRunning { .. }
             | TaskEvent::DelegationAwaiting { .. }

@@ -8,6 +8,8 @@ mod checkpoints;
 mod clocks;
 mod decide;
 mod delegation;
+mod fan_out;
+mod hand_off;
 mod interrupts;
 mod ladder;
 mod lifecycle;
@@ -32,6 +34,11 @@ use super::{
 pub use checkpoints::{CHECKPOINTS_MAX, MANUAL_MAX, NewCheckpoint};
 pub use decide::Choice;
 pub(super) use delegation::escalated;
+pub use fan_out::{
+    ChildPolicy, DEPTH_MAX, FanOut, Join, JoinOutcome, NewFanOut, PARTS_MAX, Part, PartResult, PartStatus, PartWords,
+};
+use hand_off::HandOffs;
+pub use hand_off::{HAND_OFFS_MAX, HandOff, OFFER_LASTS, Reason};
 use ladder::Tried;
 pub use ladder::{Step, TRIES_MAX};
 pub use report::{Made, PARTIAL, Report};
@@ -63,6 +70,11 @@ pub struct Task {
     #[serde(default)]
     made: BTreeSet<u64>,
     delegation: Option<Delegation>,
+    #[serde(default)]
+    hand_offs: HandOffs,
+    /// It is split into parts that are not joined yet.
+    #[serde(default)]
+    fan_out: Option<FanOutId>,
     /// Delegations that ended, so that a late report can be told from a wrong one.
     ended: BTreeMap<DelegationId, DelegationStatus>,
     /// Attempts of any age and whether their cancel was followed by a late result.
@@ -209,6 +221,10 @@ pub enum TaskCommand {
         /// To whom.
         agent: AgentId,
     },
+    /// Split it into parts, or end one.
+    FanOut(FanOut),
+    /// Offer the work to another agent, or answer such an offer.
+    HandOff(HandOff),
     /// Answer a question.
     Answer {
         /// Of which delegation.
@@ -334,6 +350,8 @@ impl Task {
             C::Pause(delegation) => self.pause(delegation),
             C::Resume(delegation) => self.resume(cx, delegation),
             C::Reassign { delegation, agent } => self.reassign(cx, delegation, agent),
+            C::FanOut(command) => self.fan_out(cx, command),
+            C::HandOff(command) => self.hand_off(cx, command),
             C::Answer { delegation, interrupt, answer } => self.answer(cx, delegation, interrupt, answer),
             C::Review { delegation, verdict, comment } => self.review(cx, delegation, verdict, comment),
             C::SetApprovers { delegation, approvers } => self.set_approvers(cx, delegation, approvers),

@@ -231,6 +231,10 @@ pub enum QueueReason {
     Reassigned,
     /// A person let it go on.
     Resumed,
+    /// Another agent took it over.
+    HandedOff,
+    /// The task was split into parts: it goes on when they are joined.
+    FannedOut,
 }
 
 /// The most rounds of requested changes before a person has to decide.

@@ -62,6 +62,7 @@ pub(crate) fn examples() -> Vec<Event> {
     all.extend(super::examples_desk::desk().into_iter().map(Event::Task));
     all.extend(super::examples_checkpoints::all());
     all.extend(super::examples_desk::more());
+    all.extend(super::examples_squad::hand_offs_and_parts());
     all
 }
 

@@ -1,12 +1,15 @@
 //! Events of several agents on one piece of work, in the order of `events.jsonl`.
 
+use chrono::DateTime;
+
 use crate::domain::{
     event::{Event, TaskEvent},
-    task::TaskStatus,
+    task::{ChildPolicy, Join, JoinOutcome, Part, PartResult, PartStatus, Review, TaskStatus},
+    text::Text,
 };
 
 use super::{
-    examples::{id, prose, title},
+    examples::{id, person, prose, title},
     scene::paths_of,
 };
 
@@ -28,4 +31,40 @@ pub(super) fn squad() -> Vec<Event> {
     let claims = Some(paths_of(&["oven"]));
     let narrowed = E::Updated { title: None, description: None, priority: None, assignee: None, claims };
     [claimed, narrowed].into_iter().map(Event::Task).collect()
+}
+
+pub(super) fn hand_offs_and_parts() -> Vec<Event> {
+    use TaskEvent as E;
+    let (delegation, from, to) = (id(20), id(5), id(15));
+    let expires_at = DateTime::from_timestamp(1_700_000_600, 0).expect("it is in range");
+    let (attempt, by, reason) = (id(30), person(), prose("it needs an oven"));
+    let offered = E::HandOffOffered { delegation, attempt, from, to, by, reason, expires_at };
+    let accepted = E::HandOffAccepted { delegation, from, to };
+    let declined = E::HandOffDeclined { delegation, from, to, reason: "no oven".into() };
+    let lapsed = E::HandOffLapsed { delegation, from, to, reason: "nobody answered in time".into() };
+    let instructions = Text::fitted("whip the cream");
+    let part = Part {
+        task: id(90),
+        delegation,
+        title: title("cream"),
+        instructions,
+        agent: Some(from),
+        claims: Default::default(),
+    };
+    let other = Part { agent: None, claims: paths_of(&["bowl"]), ..part.clone() };
+    let opened = E::FanOutOpened {
+        fan_out: id(91),
+        parts: vec![part, other],
+        join: Join::Quorum(1),
+        policy: ChildPolicy::Terminate,
+        review: Review::default(),
+        owner: Some(person()),
+        by,
+        expires_at: Some(expires_at),
+    };
+    let (agent, attempt, artifacts) = (Some(from), Some(attempt), vec![id(50)]);
+    let result = PartResult { task: id(90), delegation, status: PartStatus::Done, agent, attempt, artifacts };
+    let joined = E::FanOutJoined { fan_out: id(91), outcome: JoinOutcome::Enough, owner: None, parts: vec![result] };
+    let all = [offered, accepted, declined, lapsed, opened, joined];
+    all.into_iter().map(Event::Task).collect()
 }

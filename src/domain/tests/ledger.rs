@@ -138,6 +138,16 @@ pub(crate) struct Ledger {
     /// What agents may decide on somebody's behalf, and how often they have.
     pub rights: BTreeMap<RightId, (Right, u32)>,
     pub suggestions: Vec<(DocumentId, SuggestionId)>,
+    pub offers: BTreeMap<DelegationId, Offered>,
+    /// Tasks that are split into parts which are not joined yet.
+    pub splits: BTreeMap<TaskId, FanOutId>,
+}
+
+/// Work that is offered to another agent.
+#[derive(Clone, Debug)]
+pub(crate) struct Offered {
+    pub task: TaskId,
+    pub to: AgentId,
 }
 
 impl Ledger {
@@ -152,6 +162,16 @@ impl Ledger {
                 self.fold_delegation(*id, event);
                 self.fold_desk(entry.offset, event);
                 self.fold_attempt(*id, event);
+                self.fold_offer(*id, event);
+                match event {
+                    TaskEvent::FanOutOpened { fan_out, .. } => {
+                        assert!(self.splits.insert(*id, *fan_out).is_none(), "{id} was split twice");
+                    }
+                    TaskEvent::FanOutJoined { fan_out, .. } => {
+                        assert_eq!(self.splits.remove(id), Some(*fan_out), "a join has a split");
+                    }
+                    _ => {}
+                }
             }
             (Subject::Agent(id), Event::Agent(event)) => self.fold_agent(*id, event),
             (Subject::Webhook(id), Event::Webhook(WebhookEvent::Created { .. })) => self.webhooks.push(*id),
@@ -296,6 +316,21 @@ impl Ledger {
         })
     }
 
+    fn fold_offer(&mut self, task: TaskId, event: &TaskEvent) {
+        match event {
+            TaskEvent::HandOffOffered { delegation, to, .. } => {
+                let offered = Offered { task, to: *to };
+                assert!(self.offers.insert(*delegation, offered).is_none(), "{delegation} was offered twice");
+            }
+            TaskEvent::HandOffAccepted { delegation, .. }
+            | TaskEvent::HandOffDeclined { delegation, .. }
+            | TaskEvent::HandOffLapsed { delegation, .. } => {
+                assert!(self.offers.remove(delegation).is_some(), "{delegation} was not offered");
+            }
+            _ => {}
+        }
+    }
+
     fn fold_attempt(&mut self, task: TaskId, event: &TaskEvent) {
         use TaskEvent as E;
         match event {
@@ -415,10 +450,11 @@ impl Ledger {
 
     /// Tells whether nothing keeps the task from being started.
     pub fn gates_are_open(&self, task: TaskId) -> bool {
-        self.tasks[&task].gates.iter().all(|(blocker, gate)| match (gate, self.tasks[blocker].status) {
-            (Gate::Relates | Gate::Duplicates, _) | (_, TaskStatus::Done) => true,
-            (Gate::ReviewReadyOk, status) => status == TaskStatus::InReview,
-            (Gate::Blocks, _) => false,
-        })
+        !self.splits.contains_key(&task)
+            && self.tasks[&task].gates.iter().all(|(blocker, gate)| match (gate, self.tasks[blocker].status) {
+                (Gate::Relates | Gate::Duplicates, _) | (_, TaskStatus::Done) => true,
+                (Gate::ReviewReadyOk, status) => status == TaskStatus::InReview,
+                (Gate::Blocks, _) => false,
+            })
     }
 }

@@ -44,6 +44,8 @@ pub(crate) enum Kind {
     Pause,
     Resume,
     Reassign,
+    HandOff,
+    FanOut,
     Cancel,
     Agent,
     Probe,
@@ -59,7 +61,7 @@ pub(crate) enum Kind {
 }
 
 /// How often each kind comes; what leads deep comes often.
-const WEIGHTS: [(u32, Kind); 31] = [
+const WEIGHTS: [(u32, Kind); 33] = [
     (4, Kind::CreateTask),
     (1, Kind::CreateProject),
     (1, Kind::ChangeProject),
@@ -79,6 +81,8 @@ const WEIGHTS: [(u32, Kind); 31] = [
     (2, Kind::Pause),
     (4, Kind::Resume),
     (2, Kind::Reassign),
+    (10, Kind::HandOff),
+    (6, Kind::FanOut),
     (3, Kind::Cancel),
     (3, Kind::Agent),
     (2, Kind::Probe),
@@ -255,6 +259,8 @@ pub(super) fn ask(world: &World, kind: Kind, pick: &[usize; 3]) -> Option<Ask> {
         Kind::Answer => work::answer(world, pick),
         Kind::Review => work::review(world, pick),
         Kind::Pause | Kind::Resume | Kind::Reassign | Kind::Cancel => work::manage(world, kind, pick),
+        Kind::FanOut => super::plan_squad::fan_out(world, pick),
+        Kind::HandOff => super::plan_squad::hand_off(world, pick),
         Kind::Agent => agent(world, pick),
         Kind::Probe => probe(world, pick),
         Kind::Member => super::plan_people::member(world, pick),

@@ -40,7 +40,16 @@ impl Workspace {
             TaskEvent::DelegationQueued { agent, step: Some(step), terms, .. } => {
                 self.schedule.settle(*agent, &terms.skills, step);
             }
-            TaskEvent::DelegationQueued { reason: QueueReason::Retry | QueueReason::ChangesRequested, .. } => {}
+            TaskEvent::DelegationQueued {
+                reason: QueueReason::Retry | QueueReason::ChangesRequested | QueueReason::FannedOut,
+                ..
+            } => {}
+            TaskEvent::FanOutOpened { parts, review, by, .. } => self.admit_fan_out(id, parts, review, *by)?,
+            TaskEvent::FanOutJoined { .. } => self.fill_in_parts(id, event),
+            TaskEvent::HandOffOffered { to, .. } => self.schedule.must_take_work(Some(*to))?,
+            TaskEvent::DelegationQueued { agent, reason: QueueReason::HandedOff, .. } => {
+                self.schedule.must_take_work(*agent)?;
+            }
             TaskEvent::DelegationQueued { agent, review, delegator, reason, .. } => {
                 if !self.graph.is_open(id) {
                     return Err(Rejection::Busy("the task waits for other tasks"));

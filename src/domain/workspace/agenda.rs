@@ -8,7 +8,7 @@ use crate::domain::{
     agent::{AgentCommand, Availability, WorseAt},
     ids::*,
     routing::{Bulkheads, Class, Held, Hold, Standing, Vitals, breaker::Phase},
-    task::Route,
+    task::{ChildPolicy, FanOut, HandOff, Route, TaskCommand},
 };
 
 use super::{
@@ -33,6 +33,48 @@ pub struct Dispatch {
     pub route: Route,
 }
 
+/// Something to be decided about a task, because it is time, or because somebody does not answer by themselves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Errand {
+    /// About which.
+    pub task: TaskId,
+    /// What.
+    pub chore: Chore,
+}
+
+/// What is to be decided.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Chore {
+    /// How an offer is answered.
+    HandOff(HandOff),
+    /// The time of a join is over.
+    TimeOut(FanOutId),
+    /// The task is a part that nobody waits for any more.
+    Wind(ChildPolicy),
+}
+
+impl Chore {
+    /// Returns what it is called in metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::HandOff(HandOff::Accept(_)) => "hand_off_accepted",
+            Self::HandOff(HandOff::Decline { .. }) => "hand_off_declined",
+            Self::HandOff(HandOff::Lapse(_) | HandOff::Offer { .. }) => "hand_off_lapsed",
+            Self::TimeOut(_) => "join_timed_out",
+            Self::Wind(_) => "part_ended",
+        }
+    }
+
+    /// Returns the command that carries it out.
+    pub fn command(self) -> TaskCommand {
+        match self {
+            Self::HandOff(answer) => TaskCommand::HandOff(answer),
+            Self::TimeOut(id) => TaskCommand::FanOut(FanOut::TimeOut(id)),
+            Self::Wind(policy) => TaskCommand::FanOut(FanOut::Wind(policy)),
+        }
+    }
+}
+
 /// What has to be done now, and when to look again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Agenda {
@@ -42,6 +84,8 @@ pub struct Agenda {
     pub turns: Vec<NextTurn>,
     /// Turns to give up.
     pub lapsed: Vec<LapsedTurn>,
+    /// What has to be decided about tasks.
+    pub errands: Vec<Errand>,
     /// How many delegations wait, and for what.
     pub waiting: BTreeMap<Hold, u32>,
     /// When the next waiting delegation may be handed out, or the next turn is given up.
@@ -65,6 +109,8 @@ impl Schedule {
     pub fn agenda(&self, now: DateTime<Utc>, seed: u64, bulkheads: Bulkheads) -> Agenda {
         let (mut agenda, mut taken, look) = (Agenda::default(), self.load(), Look { now, seed, bulkheads });
         self.offer_turns(look, &mut taken, &mut agenda);
+        self.answer_offers(look, &taken, &mut agenda);
+        self.join_parts(now, &mut agenda);
         let mut waiting: Vec<_> = self.queue.iter().collect();
         waiting.sort_by_key(|(_, waiting)| waiting.since);
         let mut line = Line::default();
@@ -119,6 +165,9 @@ impl Schedule {
     ) -> Result<(AgentId, InstanceId, Route), Held> {
         if waiting.gated {
             return Err(Held::simply(Hold::Gated, None));
+        }
+        if let Some(until) = self.offers.until(delegation) {
+            return Err(Held::simply(Hold::Offered, Some(until)));
         }
         match self.claimed.in_the_way_of(waiting.task, line) {
             Some(holder) => Err(Held::behind(holder)),

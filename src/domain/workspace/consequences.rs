@@ -3,7 +3,8 @@
 use crate::domain::{
     event::{AgentEvent, ConversationEvent, Event, TaskEvent, WorkspaceEvent},
     ids::{AgentId, ConversationId, DelegationId, Subject, TaskId},
-    task::{Step, TaskStatus, escalated},
+    principal::Principal,
+    task::{JoinOutcome, Step, TaskStatus, escalated},
 };
 
 use super::{Fact, Workspace};
@@ -11,10 +12,16 @@ use super::{Fact, Workspace};
 impl Workspace {
     pub(super) fn consequences(&self, fact: &Fact) -> Vec<Fact> {
         match (&fact.subject, &fact.event) {
+            (Subject::Task(id), Event::Task(event @ TaskEvent::FanOutOpened { .. })) => {
+                let blocked = self.graph.consequences(*id, event).into_iter().map(task_fact);
+                self.parts_of(*id, event).into_iter().chain(blocked).collect()
+            }
             (Subject::Task(id), Event::Task(event)) => {
+                let joined = self.joins_decided(*id, event);
                 let tasks = self.graph.consequences(*id, event);
-                let tasks =
-                    tasks.into_iter().map(|(id, event)| Fact { subject: Subject::Task(id), event: event.into() });
+                // A join that ends opens the gate that would close again without it.
+                let ends = joined.iter().any(|fact| fact.subject == Subject::Task(*id));
+                let tasks = tasks.into_iter().filter(|(other, _)| !ends || other != id).map(task_fact);
                 let stranded = match event {
                     TaskEvent::DelegationQueued { delegation, step: Some(step), .. }
                         if step.strategy.needs_a_person() =>
@@ -24,10 +31,18 @@ impl Workspace {
                     }
                     TaskEvent::DelegationQueued { agent: Some(agent), .. } => self.escalations(*agent),
                     TaskEvent::DelegationReviewing { delegation, .. } => self.stuck(*delegation).into_iter().collect(),
+                    TaskEvent::FanOutJoined { outcome: JoinOutcome::Impossible, owner, .. } => {
+                        self.not_joined(*id, *owner)
+                    }
                     _ => vec![],
                 };
-                let follow = tasks.chain(stranded).chain(self.schedule.status_after(event).map(agent_fact));
-                follow.chain(rolled_back(*id, event)).collect()
+                joined
+                    .into_iter()
+                    .chain(tasks)
+                    .chain(stranded)
+                    .chain(self.schedule.status_after(event).map(agent_fact))
+                    .chain(rolled_back(*id, event))
+                    .collect()
             }
             (Subject::Workspace(_), Event::Workspace(event)) if changes_rights(event) => self.all_stuck(),
             (Subject::Agent(_), Event::Agent(AgentEvent::Status { .. })) => vec![],
@@ -50,6 +65,16 @@ impl Workspace {
         stranded
             .flat_map(|(task, delegation)| self.escalation(task, delegation, "the agent takes no more work", None))
             .collect()
+    }
+
+    /// The parts cannot come to what was asked for: whoever answers for the task decides whether it goes on with the rest.
+    fn not_joined(&self, task: TaskId, to: Option<Principal>) -> Vec<Fact> {
+        let Some(delegation) = self.schedule.queued_of(task) else { return vec![] };
+        let mut facts = self.escalation(task, delegation, "too many of its parts ended without a result", None);
+        if let Some(Fact { event: Event::Task(TaskEvent::DelegationEscalated { owner, .. }), .. }) = facts.first_mut() {
+            *owner = to;
+        }
+        facts
     }
 
     fn escalation(&self, task: TaskId, delegation: DelegationId, why: &str, after: Option<&Step>) -> Vec<Fact> {
@@ -88,10 +113,20 @@ fn rolled_back(task: TaskId, event: &TaskEvent) -> Vec<Fact> {
     conversations.iter().map(|talk| room_fact(talk.conversation, marker(talk.seq))).collect()
 }
 
+fn task_fact((id, event): (TaskId, TaskEvent)) -> Fact {
+    Fact { subject: Subject::Task(id), event: event.into() }
+}
+
 fn room_fact(id: ConversationId, event: ConversationEvent) -> Fact {
     Fact { subject: Subject::Conversation(id), event: Event::Conversation(event) }
 }
 
 fn agent_fact((id, event): (AgentId, AgentEvent)) -> Fact {
     Fact { subject: Subject::Agent(id), event: Event::Agent(event) }
+}
+
+impl From<TaskEvent> for Event {
+    fn from(event: TaskEvent) -> Self {
+        Self::Task(event)
+    }
 }

@@ -59,6 +59,12 @@ struct Node {
     delegated: bool,
     gates: BTreeMap<TaskId, Gate>,
     dependents: BTreeSet<TaskId>,
+    /// The parts that it waits for until they are joined: a gate of its own.
+    #[serde(default)]
+    parts: BTreeSet<TaskId>,
+    /// How many tasks it is a part of, one within the other.
+    #[serde(default)]
+    depth: u32,
 }
 
 impl Graph {
@@ -74,6 +80,10 @@ impl Graph {
         self.tasks.get(&id).map(|node| node.status)
     }
 
+    pub(super) fn depth_of(&self, id: TaskId) -> u32 {
+        self.tasks.get(&id).map(|node| node.depth).unwrap_or_default()
+    }
+
     pub(super) fn priority_of(&self, id: TaskId) -> Priority {
         self.tasks.get(&id).map(|node| node.priority).unwrap_or_default()
     }
@@ -86,6 +96,8 @@ impl Graph {
             }
             TaskEvent::DependencyAdded { .. }
             | TaskEvent::DependencyRemoved { .. }
+            | TaskEvent::FanOutOpened { .. }
+            | TaskEvent::FanOutJoined { .. }
             | TaskEvent::DelegationQueued { .. } => vec![id],
             _ => vec![],
         }
@@ -93,7 +105,11 @@ impl Graph {
 
     /// Tells whether every gate of the task is open.
     pub(super) fn is_open(&self, id: TaskId) -> bool {
-        self.tasks.get(&id).is_some_and(|node| self.all_open(&node.gates))
+        self.tasks.get(&id).is_some_and(|node| self.lets(node))
+    }
+
+    fn lets(&self, node: &Node) -> bool {
+        node.parts.is_empty() && self.all_open(&node.gates)
     }
 
     fn all_open(&self, gates: &BTreeMap<TaskId, Gate>) -> bool {
@@ -147,7 +163,7 @@ impl Graph {
         if linked { Ok(()) } else { Err(Rejection::NotFound("dependency")) }
     }
 
-    /// Follows closing gates from one task to another.
+    /// Follows closing gates, and joins, from one task to another.
     fn reaches(&self, from: TaskId, to: TaskId) -> bool {
         let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
         while let Some(id) = next.pop() {
@@ -159,6 +175,7 @@ impl Graph {
             }
             if let Some(node) = self.tasks.get(&id) {
                 next.extend(node.gates.iter().filter(|(_, gate)| gate.closes()).map(|(id, _)| *id));
+                next.extend(&node.parts);
             }
         }
         false
@@ -173,10 +190,13 @@ impl Graph {
             }
             // What was in the queue had started; without its delegation it has not.
             TaskEvent::DependencyAdded { .. }
+            | TaskEvent::FanOutOpened { .. }
             | TaskEvent::DelegationCompleted { .. }
             | TaskEvent::DelegationCancelled { .. }
             | TaskEvent::DelegationFailed { .. } => self.blocked_now(id).into_iter().collect(),
-            TaskEvent::DependencyRemoved { .. } => self.ready_now(id, None).into_iter().collect(),
+            TaskEvent::DependencyRemoved { .. } | TaskEvent::FanOutJoined { .. } => {
+                self.ready_now(id, None).or_else(|| self.blocked_now(id)).into_iter().collect()
+            }
             _ => vec![],
         }
     }
@@ -194,21 +214,21 @@ impl Graph {
 
     fn ready_now(&self, id: TaskId, by: Option<TaskId>) -> Option<(TaskId, TaskEvent)> {
         let node = self.tasks.get(&id)?;
-        let ready = node.status == TaskStatus::Blocked && self.all_open(&node.gates);
+        let ready = node.status == TaskStatus::Blocked && self.lets(node);
         ready.then_some((id, TaskEvent::Ready { by }))
     }
 
     /// What has started goes on; what has not must wait again.
     fn blocked_now(&self, id: TaskId) -> Option<(TaskId, TaskEvent)> {
         let node = self.tasks.get(&id)?;
-        let blocked = node.status == TaskStatus::Ready && !node.delegated && !self.all_open(&node.gates);
+        let blocked = node.status == TaskStatus::Ready && !node.delegated && !self.lets(node);
         let (from, to) = (TaskStatus::Ready, TaskStatus::Blocked);
         blocked.then(|| (id, TaskEvent::Transitioned { from, to, reason: "waits for other tasks".into() }))
     }
 
     pub(super) fn apply(&mut self, id: TaskId, event: &TaskEvent) {
         match event {
-            TaskEvent::Created { project, status, priority, depends_on, .. } => {
+            TaskEvent::Created { project, status, priority, depends_on, parent, .. } => {
                 let gates = depends_on.iter().map(|id| (*id, Gate::Blocks)).collect();
                 for blocker in depends_on {
                     if let Some(node) = self.tasks.get_mut(blocker) {
@@ -216,7 +236,9 @@ impl Graph {
                     }
                 }
                 let (project, status, priority) = (*project, *status, *priority);
-                let node = Node { project, status, priority, delegated: false, gates, dependents: BTreeSet::new() };
+                let depth = parent.map_or(0, |parent| self.depth_of(parent) + 1);
+                let (delegated, dependents, parts) = (false, BTreeSet::new(), BTreeSet::new());
+                let node = Node { project, status, priority, delegated, gates, dependents, parts, depth };
                 self.tasks.insert(id, node);
             }
             TaskEvent::Updated { priority: Some(priority), .. } => self.change(id, |node| node.priority = *priority),
@@ -238,6 +260,10 @@ impl Graph {
                     node.dependents.remove(&id);
                 });
             }
+            TaskEvent::FanOutOpened { parts, .. } => {
+                self.change(id, |node| node.parts = parts.iter().map(|part| part.task).collect());
+            }
+            TaskEvent::FanOutJoined { .. } => self.change(id, |node| node.parts.clear()),
             TaskEvent::DelegationQueued { .. } => self.change(id, |node| node.delegated = true),
             TaskEvent::DelegationCompleted { .. }
             | TaskEvent::DelegationCancelled { .. }

@@ -11,18 +11,21 @@ mod agenda;
 mod claims;
 mod consequences;
 mod desk;
+mod fans;
 mod graph;
 mod hint;
 mod hooks;
 mod lessons;
 mod mandates;
 mod members;
+mod offers;
 mod reviewers;
 mod rooms;
 mod route;
 mod schedule;
 mod services;
 mod skills;
+mod status;
 mod turns;
 mod worker;
 
@@ -42,7 +45,7 @@ use super::{
 
 use access::CustomRole;
 pub use access::{AccessCommand, GRANTS_MAX, GRANTS_OF_ONE_MAX, ROLES_MAX};
-pub use agenda::{Agenda, Checkup, Dispatch};
+pub use agenda::{Agenda, Checkup, Chore, Dispatch, Errand};
 pub use desk::{Due, Patience, REMINDERS_MAX, Reminder};
 pub use graph::Gate;
 use graph::Graph;
@@ -333,11 +336,5 @@ impl Workspace {
     fn audience(&self, subject: &Subject) -> Option<Vec<Principal>> {
         let Subject::Conversation(id) = subject else { return None };
         self.conversations.audience(*id)
-    }
-}
-
-impl From<TaskEvent> for Event {
-    fn from(event: TaskEvent) -> Self {
-        Self::Task(event)
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    agent::{AgentStatus, Availability, RuntimeKind, WorseAt},
+    agent::{AgentStatus, Availability, WorseAt},
     event::{AgentEvent, TaskEvent},
     ids::*,
     rejection::Rejection,
@@ -18,9 +18,11 @@ pub use super::worker::Runner;
 use super::{
     claims::Claimed,
     desk::Desk,
+    fans::Fans,
     hint::Hint,
     hooks::Hooks,
     lessons::{Lessons, attempt_of},
+    offers::Offers,
     route::Work,
     turns::Turns,
     worker::Worker,
@@ -47,6 +49,10 @@ pub struct Schedule {
     pub(super) claimed: Claimed,
     #[serde(default)]
     pub(super) desk: Desk,
+    #[serde(default)]
+    pub(super) offers: Offers,
+    #[serde(default)]
+    pub(super) fans: Fans,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -177,50 +183,6 @@ impl Schedule {
         self.queue.values_mut().filter(|waiting| waiting.task == task).for_each(|waiting| waiting.gated = gated);
     }
 
-    /// Returns the agent's new status when a task's event, already folded in, changed it.
-    pub(super) fn status_after(&self, event: &TaskEvent) -> Option<(AgentId, AgentEvent)> {
-        let agent = match event {
-            TaskEvent::AttemptStarted { agent, .. } => vec![*agent],
-            TaskEvent::AttemptSucceeded { .. }
-            | TaskEvent::AttemptFailed { .. }
-            | TaskEvent::AttemptLost { .. }
-            | TaskEvent::AttemptCancelled { .. }
-            | TaskEvent::AttemptSuperseded { .. } => self.agents.keys().copied().collect(),
-            _ => vec![],
-        };
-        agent.into_iter().find_map(|id| self.changed_status(id).map(|event| (id, event)))
-    }
-
-    pub(super) fn changed_status(&self, id: AgentId) -> Option<AgentEvent> {
-        let worker = self.agents.get(&id)?;
-        let (status, cause) = self.status_of(id, worker);
-        (status != worker.status).then(|| AgentEvent::Status { status, cause: cause.into() })
-    }
-
-    fn status_of(&self, id: AgentId, worker: &Worker) -> (AgentStatus, &'static str) {
-        let works = self.running.values().any(|running| running.agent == id);
-        let talks = self.turns.running().any(|running| running.agent == id);
-        // Whoever calls Link is not there before the first call.
-        let untried = worker.instances.is_empty() && worker.runtime != RuntimeKind::Peer;
-        let answers = untried || worker.instances.values().any(Runner::usable);
-        let sound =
-            |(instance, runner): (&InstanceId, &Runner)| runner.usable() && !worker.standings.contains_key(instance);
-        let degraded = !worker.instances.is_empty() && !worker.instances.iter().any(sound);
-        match worker.availability {
-            Availability::Retired => (AgentStatus::Retired, "retired by a person"),
-            Availability::Draining => (AgentStatus::Draining, "drained by a person"),
-            Availability::Paused => (AgentStatus::Paused, "paused by a person"),
-            Availability::Active if !answers => (AgentStatus::Offline, "no instance answers"),
-            Availability::Active if degraded => {
-                (AgentStatus::Degraded, "every instance that answers got slower or fails")
-            }
-            Availability::Active if !worker.worse.is_empty() => (AgentStatus::Degraded, "its work got worse"),
-            Availability::Active if works => (AgentStatus::Working, "an attempt runs"),
-            Availability::Active if talks => (AgentStatus::Working, "it answers in a conversation"),
-            Availability::Active => (AgentStatus::Idle, "no attempt runs"),
-        }
-    }
-
     /// Returns the agent and session that a task's event concerns.
     pub(super) fn refs(&self, event: &TaskEvent) -> Vec<Subject> {
         let attempt = match event {
@@ -228,6 +190,10 @@ impl Schedule {
                 return vec![Subject::Agent(*agent), Subject::Session(*attempt)];
             }
             TaskEvent::DelegationQueued { agent: Some(agent), .. } => return vec![Subject::Agent(*agent)],
+            TaskEvent::HandOffOffered { from, to, .. }
+            | TaskEvent::HandOffAccepted { from, to, .. }
+            | TaskEvent::HandOffDeclined { from, to, .. }
+            | TaskEvent::HandOffLapsed { from, to, .. } => return vec![Subject::Agent(*from), Subject::Agent(*to)],
             TaskEvent::DelegationCancelling { delegation, .. } => {
                 self.running.values().find(|running| running.delegation == *delegation).map(|running| running.attempt)
             }
@@ -241,6 +207,8 @@ impl Schedule {
     pub(super) fn apply_task(&mut self, offset: u64, at: DateTime<Utc>, task: TaskId, work: Work, event: &TaskEvent) {
         self.lessons.decided(task, event, at);
         self.claimed.apply(task, work.kind, event);
+        self.offers.apply(task, event);
+        self.fans.apply(task, event);
         if let Some(running) = attempt_of(event).and_then(|attempt| self.running.get(&attempt)) {
             self.lessons.attempted(running, event, at);
         }

@@ -66,7 +66,7 @@ tables! {
         "healthy", "boot", "cause", "probed_at", "standing", "standing_cause"] of "workspace_id";
     ASSIGNMENTS = "agent_assignments" ("id") ["workspace_id", "task_id", "agent_id", "status", "reason",
         "instructions", "delegator", "review", "round", "tries", "not_before", "step", "owner", "options", "proposal",
-        "queued_offset", "attempt_id", "output", "evidence", "review_missing", "waiting_since", "terms",
+        "hand_off", "queued_offset", "attempt_id", "output", "evidence", "review_missing", "waiting_since", "terms",
         "overdue", "reminders", "reminded", "version",
         "created_at", "updated_at", "ended_at"] of "workspace_id";
     SESSIONS = "agent_sessions" ("id") ["workspace_id", "task_id", "delegation_id", "agent_id", "instance_id",
@@ -78,6 +78,9 @@ tables! {
         "closed_at"] of "workspace_id";
     ARTIFACTS = "artifacts" ("attempt_id", "kind", "name") ["id", "workspace_id", "task_id", "content", "details",
         "recorded_at"] of "workspace_id";
+    FAN_OUTS = "fan_outs" ("id") ["workspace_id", "task_id", "join", "child_policy", "review", "owner", "opened_by",
+        "expires_at", "parts", "outcome", "results", "failed_id", "decided_offset", "opened_at", "decided_at"]
+        of "workspace_id";
     REVIEWS = "reviews" ("workspace_id", "offset") ["delegation_id", "reviewer", "decided_by", "verdict",
         "comment", "at"]
         of "workspace_id";

@@ -6,13 +6,15 @@ use crate::domain::{
     event::{ProjectEvent, Recorded, SessionEvent, TaskEvent},
     ids::{AttemptId, DelegationId},
     principal::Principal,
-    task::{DelegationStatus, QueueReason},
+    task::{DelegationStatus, PartStatus, QueueReason},
     workspace::Gate,
 };
 
 use super::{
     rows::Changes,
-    tables::{ARTIFACTS, ASSIGNMENTS, CHECKPOINTS, DEPENDENCIES, INTERRUPTS, PROJECTS, REVIEWS, SESSIONS, TASKS},
+    tables::{
+        ARTIFACTS, ASSIGNMENTS, CHECKPOINTS, DEPENDENCIES, FAN_OUTS, INTERRUPTS, PROJECTS, REVIEWS, SESSIONS, TASKS,
+    },
 };
 
 pub(super) fn project(changes: &mut Changes, recorded: &Recorded, event: &ProjectEvent) {
@@ -138,10 +140,43 @@ pub(super) fn task(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent
         E::DelegationCancelled { .. } | E::DelegationFailed { .. } => row["delegate_agent_id"] = Value::Null,
         _ => {}
     }
+    fan_out(changes, recorded, event);
     delegation(changes, recorded, event);
     super::desk::task(changes, recorded, event);
     attempt(changes, recorded, event);
     changes.update(&TASKS, row);
+}
+
+fn fan_out(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
+    let (at, offset) = (recorded.at, recorded.offset);
+    match event {
+        TaskEvent::FanOutOpened { fan_out, parts, join, policy, review, owner, by, expires_at } => {
+            let parts: Vec<Value> = parts
+                .iter()
+                .map(|part| {
+                    json!({
+                        "task_id": part.task, "delegation_id": part.delegation, "title": part.title,
+                        "agent_id": part.agent,
+                    })
+                })
+                .collect();
+            let row = json!({
+                "id": fan_out, "task_id": recorded.subject.id(), "join": join, "child_policy": policy,
+                "review": review, "owner": owner, "opened_by": by, "expires_at": expires_at, "parts": parts,
+                "opened_at": at,
+            });
+            changes.insert(&FAN_OUTS, row);
+        }
+        TaskEvent::FanOutJoined { fan_out, outcome, parts, .. } => {
+            let failed = parts.iter().find(|part| part.status == PartStatus::Failed).map(|part| part.delegation);
+            let row = json!({
+                "id": fan_out, "outcome": outcome, "results": parts, "failed_id": failed, "decided_offset": offset,
+                "decided_at": at,
+            });
+            changes.update(&FAN_OUTS, row);
+        }
+        _ => {}
+    }
 }
 
 fn set_some<T: serde::Serialize>(row: &mut Value, column: &str, value: Option<&T>) {
@@ -199,6 +234,17 @@ fn delegation(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
         }
         E::AttemptStarted { delegation, attempt, agent, .. } => {
             set(delegation, D::Dispatching, json!({"attempt_id": attempt, "agent_id": agent}));
+        }
+        E::HandOffOffered { delegation, from, to, by, reason, expires_at, .. } => {
+            let offer = json!({"from": from, "to": to, "by": by, "reason": reason, "expires_at": expires_at});
+            let row = json!({"id": delegation, "hand_off": offer, "version": version, "updated_at": at});
+            changes.update(&ASSIGNMENTS, row);
+        }
+        E::HandOffAccepted { delegation, .. }
+        | E::HandOffDeclined { delegation, .. }
+        | E::HandOffLapsed { delegation, .. } => {
+            let row = json!({"id": delegation, "hand_off": null, "version": version, "updated_at": at});
+            changes.update(&ASSIGNMENTS, row);
         }
         E::DelegationRunning { delegation } => set(delegation, D::Running, json!({})),
         E::DelegationAwaiting { delegation, .. } => set(delegation, D::Awaiting, json!({})),

@@ -116,6 +116,9 @@ impl World {
             "verdict" => json!("approve"),
             "type" => json!("channel"),
             "participant" => json!(format!("user:{}", self.id("user_id"))),
+            "parts" if operation == "delegation.fan_out" => {
+                json!([{"title": "Half", "instructions": "Do half of it."}])
+            }
             "parts" => json!([{"type": "text", "text": "hello"}]),
             "emoji" => json!("+1"),
             "seq" => json!(1),
