@@ -19,7 +19,7 @@ fn random_plans_reach_every_state_and_every_event() {
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let (mut tasks, mut delegations) = (BTreeMap::<TaskStatus, usize>::new(), BTreeMap::<Phase, usize>::new());
     let (mut kinds, mut retried, mut several) = (BTreeSet::new(), 0, 0);
-    for _ in 0..400 {
+    for _ in 0..560 {
         let plan = plans(250).new_tree(&mut runner).expect("nothing is filtered out").current();
         let world = play(&plan, |world| {
             world.ledger.tasks.values().for_each(|card| *tasks.entry(card.status).or_default() += 1);

@@ -134,6 +134,10 @@ impl World {
         let shape = Shape::of(operation);
         let mut input: Map<_, _> =
             shape.required.iter().map(|field| (field.clone(), self.good(operation.name, field))).collect();
+        if operation.name == "delegation.fan_out" {
+            // The first task has an agent at work, which would be stopped.
+            input.insert("task_id".into(), self.good(operation.name, "depends_on"));
+        }
         if operation.name == "workspaces.add_member" {
             input.insert("user_id".into(), self.good(operation.name, "user_id"));
         }
