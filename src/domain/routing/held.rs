@@ -89,7 +89,7 @@ pub enum Hold {
 
 impl Hold {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Gated,
         Self::BackOff,
         Self::WorkspaceFull,
