@@ -223,6 +223,9 @@ export interface CheckpointView {
   task_id: TaskId;
 }
 
+/** What becomes of parts that are open when the join is decided, or when their task ends. */
+export type ChildPolicy = "terminate" | "request_cancel" | "abandon";
+
 /** What is decided. */
 export type Chosen = {
   answer: {
@@ -343,6 +346,8 @@ export interface DelegationView {
   delegator: Principal;
   /** Until when. */
   ended_at: string | null;
+  /** To which other agent it is offered, while that has not answered. */
+  hand_off: HandOffView | null;
   /** Its id. */
   id: DelegationId;
   /** What to do beyond the task's own words. */
@@ -551,6 +556,39 @@ export interface Explanation {
 /** The class of an attempt's failure; it decides what happens next. */
 export type FailureClass = "connect_refused" | "http_server_error" | "stream_cut" | "instance_lost" | "dispatch_unknown" | "provider_rate_limit" | "provider_error" | "provider_quota" | "provider_auth" | "context_overflow" | "session_not_found" | "silent" | "loop_detected" | "no_progress" | "evidence_missing" | "tests_failed" | "verify_failed" | "review_rejected" | "merge_conflict" | "path_claim_conflict" | "clarification_needed" | "agent_blocked" | "refused" | "permission_denied" | "approval_denied" | "budget_exhausted" | "time_limit" | "misconfigured" | "cancelled_by_user" | "unknown";
 
+/** One splitting of a task into parts. */
+export type FanOutId = string;
+
+/** A splitting of a task into parts, and how they were joined. */
+export interface FanOutView {
+  /** What becomes of those that are open when the join is decided. */
+  child_policy: ChildPolicy;
+  /** When it was decided. */
+  decided_at: string | null;
+  /** When the join is decided with what there is. */
+  expires_at: string | null;
+  /** Its id. */
+  id: FanOutId;
+  /** How many parts are enough. */
+  join: Join;
+  /** Since when. */
+  opened_at: string;
+  /** Who split it. */
+  opened_by: Principal;
+  /** How the join was decided; absent until it is. */
+  outcome: JoinOutcome | null;
+  /** The person who answers for it. */
+  owner: Principal | null;
+  /** The parts. */
+  parts: PartView[];
+  /** What came of each part, and from whom, once it is decided. */
+  results: PartResult[] | null;
+  /** Who has to approve each part. */
+  review: Review;
+  /** The task. */
+  task_id: TaskId;
+}
+
 /** What is wrong with one field. */
 export interface FieldError {
   /** What. */
@@ -610,6 +648,20 @@ export interface GrantView {
   subject: Subject;
 }
 
+/** Work that is offered to another agent. */
+export interface HandOffView {
+  /** Who wants it. */
+  by: Principal;
+  /** After this the offer is void. */
+  expires_at: string;
+  /** Whose work it is. */
+  from: AgentId;
+  /** Why, and what the other one should know. */
+  reason: string;
+  /** Who is asked. */
+  to: AgentId;
+}
+
 /** How an instance does now. */
 export interface HealthView {
   /** What its breaker lets through: everything (`closed`), nothing (`open`), or one attempt (`half_open`). */
@@ -647,7 +699,7 @@ export interface Highlight {
 }
 
 /** What a queued delegation waits for. */
-export type Hold = "gated" | "back_off" | "workspace_full" | "background_full" | "no_agent" | "no_skill" | "nobody_can" | "path_claimed" | "next";
+export type Hold = "gated" | "back_off" | "workspace_full" | "background_full" | "no_agent" | "no_skill" | "nobody_can" | "offered" | "path_claimed" | "next";
 
 /** Something that waits for a person's decision. */
 export interface InboxItemView {
@@ -655,7 +707,7 @@ export interface InboxItemView {
   agent_id: AgentId | null;
   /** Of which attempt. */
   attempt_id: AttemptId | null;
-  /** Of which delegation. */
+  /** Of which delegation; of a join, that of a part that failed. */
   delegation_id: DelegationId;
   /** Who delegated the work. */
   delegator: Principal;
@@ -665,8 +717,8 @@ export interface InboxItemView {
   id: string;
   /** `KEY-12`. */
   identifier: string;
-  /** `question`, `approval`, `auth` or `budget`: to answer; `review`: to review; `escalation`: to decide; `review_stuck`: to name other approvers, those who were named are too few by now; `queue`: nobody takes it. */
-  kind: "question" | "approval" | "auth" | "budget" | "review" | "escalation" | "review_stuck" | "queue";
+  /** `question`, `approval`, `auth` or `budget`: to answer; `review`: to review; `escalation`: to decide; `review_stuck`: to name other approvers, those who were named are too few by now; `queue`: nobody takes it; `join`: too many parts of the task failed. */
+  kind: "question" | "approval" | "auth" | "budget" | "review" | "escalation" | "review_stuck" | "queue" | "join";
   /** It is for the caller first: they delegated the work, answer for the task, or were named to approve it. */
   mine: boolean;
   /** What can be done, where it is no question. */
@@ -767,6 +819,14 @@ export interface InterruptView {
   /** open, answered, delivered or closed. */
   status: "open" | "answered" | "delivered" | "closed";
 }
+
+/** How many parts are enough. */
+export type Join = "all" | "any" | {
+  quorum: number;
+};
+
+/** How a join was decided. */
+export type JoinOutcome = "enough" | "impossible" | "timed_out" | "ended";
 
 /** An API key. */
 export type KeyId = string;
@@ -995,6 +1055,49 @@ export type Part = {
   /** How. */
   value: string;
 };
+
+/** A part of a task. */
+export interface PartIn {
+  /** The agent; absent lets Link choose one with a free slot. */
+  agent_id?: AgentId | null;
+  /** Paths that nobody else's agent writes to while this part's is at work. */
+  claims?: string[];
+  /** What is to be done. */
+  instructions: string;
+  /** In a line. */
+  title: string;
+}
+
+/** What came of a part, and from whom. */
+export interface PartResult {
+  /** Who had it last. */
+  agent: AgentId | null;
+  /** What it handed in. */
+  artifacts: ArtifactId[];
+  /** The attempt that handed it in. */
+  attempt: AttemptId | null;
+  /** Its delegation. */
+  delegation: DelegationId;
+  /** Where it stood. */
+  status: PartStatus;
+  /** Which. */
+  task: TaskId;
+}
+
+/** Where a part stood when the join was decided. */
+export type PartStatus = "open" | "done" | "failed";
+
+/** A part of a task that was split. */
+export interface PartView {
+  /** Who was named for it; nobody lets Link choose. */
+  agent_id: AgentId | null;
+  /** The delegation of that. */
+  delegation_id: DelegationId;
+  /** The task that was made of it. */
+  task_id: TaskId;
+  /** In a line. */
+  title: string;
+}
 
 /** A Penguin server. Its credentials are shown to nobody. */
 export interface PenguinView {
@@ -2348,6 +2451,53 @@ export interface DecisionsDecideInput {
   right_id: RightId;
 }
 
+export interface DelegationHandOffInput {
+  /** The agent that shall go on with it. */
+  agent_id: AgentId;
+  delegation_id: DelegationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** Why, and what the other agent should know. */
+  reason?: string;
+}
+
+export interface DelegationAcceptHandOffInput {
+  delegation_id: DelegationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+}
+
+export interface DelegationDeclineHandOffInput {
+  delegation_id: DelegationId;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** Why not. */
+  reason?: string;
+}
+
+export interface DelegationFanOutInput {
+  /** What becomes of parts that are open when the join is decided, or when the task ends. */
+  child_policy?: ChildPolicy;
+  /** How many of them are enough. */
+  join?: Join;
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** The parts: each becomes a task with a delegation of its own. */
+  parts: PartIn[];
+  /** Who has to approve each part; by default nobody, since the whole is reviewed. */
+  review?: ReviewWanted | null;
+  task_id: TaskId;
+  /** After so long the task goes on with what there is. */
+  timeout_seconds?: number | null;
+}
+
+export interface DelegationListFanOutsInput {
+  cursor?: string | null;
+  /** The most rows of one page; 50 when absent. */
+  limit?: number | null;
+  task_id: TaskId;
+}
+
 export interface ConversationsCreateInput {
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
@@ -2841,6 +2991,16 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     explain_route: Query<DelegationExplainRouteInput, Routes>;
     /** Lists what all attempts of a delegation produced. */
     artifacts: Query<DelegationArtifactsInput, Artifacts>;
+    /** Offers the work of the agent that is at it to another agent, which accepts or declines. */
+    hand_off: Mutation<DelegationHandOffInput, DelegationView>;
+    /** Takes work that is offered to the calling agent; it goes on where the other one stopped. */
+    accept_hand_off: Mutation<DelegationAcceptHandOffInput, DelegationView>;
+    /** Declines work that is offered to the calling agent; the other one goes on. */
+    decline_hand_off: Mutation<DelegationDeclineHandOffInput, DelegationView>;
+    /** Splits a task into parts, hands each to an agent, and lets the task wait until enough of them are done. */
+    fan_out: Mutation<DelegationFanOutInput, FanOutView>;
+    /** Lists how a task was split into parts, and what came of them. */
+    list_fan_outs: Query<DelegationListFanOutsInput, Page<FanOutView>>;
   };
   documents: {
     /** Makes a shared document, empty. */

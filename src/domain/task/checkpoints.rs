@@ -88,6 +88,9 @@ impl Task {
         if self.status.is_closed() {
             return Err(Rejection::Busy("the task is closed: reopen it first"));
         }
+        if self.fan_out.is_some() {
+            return Err(Rejection::Busy("the task is split into parts: wait until they are joined, or cancel them"));
+        }
         let before_id = before.id;
         let (at, conversations) = (kept.at, kept.conversations.clone());
         let mut events = self.checkpoint(cx, before)?;

@@ -250,7 +250,9 @@ impl Task {
                 let mut events: Vec<_> = self.offer_ends(reason).into_iter().collect();
                 events.extend(self.closed_interrupts(reason));
                 events.extend(open.attempt.map(|holder| TaskEvent::AttemptSuperseded { attempt: holder.id }));
-                events.push(TaskEvent::DelegationCancelling { delegation: open.id, reason: reason.into() });
+                if open.status != DelegationStatus::Cancelling {
+                    events.push(TaskEvent::DelegationCancelling { delegation: open.id, reason: reason.into() });
+                }
                 events.push(TaskEvent::DelegationCancelled { delegation: open.id, reason: reason.into() });
                 events
             }

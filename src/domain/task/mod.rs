@@ -42,6 +42,7 @@ pub use hand_off::{HAND_OFFS_MAX, HandOff, OFFER_LASTS, Reason};
 use ladder::Tried;
 pub use ladder::{Step, TRIES_MAX};
 pub use report::{Made, PARTIAL, Report};
+pub use review::ROUNDS_MAX;
 pub use types::*;
 
 /// What a command is decided under: who, when.

@@ -9,6 +9,9 @@ use super::{
     *,
 };
 
+/// The most rounds of requested changes before a person has to decide.
+pub const ROUNDS_MAX: u32 = 5;
+
 impl Task {
     pub(super) fn review(
         &self,

@@ -237,9 +237,6 @@ pub enum QueueReason {
     FannedOut,
 }
 
-/// The most rounds of requested changes before a person has to decide.
-pub const ROUNDS_MAX: u32 = 5;
-
 /// Why an agent and an instance were chosen.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Route {

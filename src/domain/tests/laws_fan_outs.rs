@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
 use crate::domain::{
+    checkpoint::CheckpointReason,
     event::{Event, TaskEvent},
     failure::FailureClass,
     ids::{AttemptId, DelegationId, FanOutId, Subject, TaskId},
@@ -23,6 +24,7 @@ use crate::domain::{
 use super::{
     ledger::Phase,
     plan::{plans, play, title},
+    plan_checkpoints::{new as checkpoint, way_back},
     plan_work::task_ask,
     scene::{Done, Scene, user},
     tries,
@@ -236,6 +238,37 @@ fn parts_end_with_their_task_and_with_its_delegation() {
         let wanted = if by_delegation { TaskStatus::Ready } else { TaskStatus::Cancelled };
         assert_eq!(scene.status(whole), wanted);
     }
+}
+
+#[test]
+fn a_part_whose_agent_is_being_stopped_already_is_ended_at_once_where_that_is_wanted() {
+    let mut scene = Scene::new();
+    let whole = scene.task();
+    let delegation = scene.delegate(whole, 0, Reviewers::Anyone);
+    let (done, parts) = split(&mut scene, whole, user(0), Join::All, ChildPolicy::Terminate, 1);
+    done.unwrap();
+    scene.start(parts[0].task);
+    scene.cancel(parts[0].task, parts[0].delegation).unwrap();
+    scene.cancel(whole, delegation).unwrap();
+    settle(&mut scene);
+    assert_eq!(scene.phase(parts[0].delegation), Phase::Cancelled);
+    let told = scene.world.log.iter().filter(|entry| match &entry.fact.event {
+        Event::Task(TaskEvent::DelegationCancelling { delegation, .. }) => *delegation == parts[0].delegation,
+        _ => false,
+    });
+    assert_eq!(told.count(), 1, "its agent is told to stop once");
+}
+
+#[test]
+fn a_task_that_is_split_is_not_taken_back_to_a_checkpoint() {
+    let mut scene = Scene::new();
+    let whole = scene.task();
+    let made = checkpoint(&scene.world, whole, CheckpointReason::Manual);
+    let (id, manifest) = (made.id, made.manifest.clone());
+    scene.run(whole, 0, TaskCommand::Checkpoint(made)).unwrap();
+    split(&mut scene, whole, user(0), Join::All, ChildPolicy::Terminate, 1).0.unwrap();
+    let back = way_back(&scene.world, whole, id, &manifest);
+    assert!(matches!(scene.run(whole, 0, back), Err(Rejection::Busy(_))));
 }
 
 #[test]
