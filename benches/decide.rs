@@ -225,6 +225,7 @@ fn queued(delegation: DelegationId) -> TaskEvent {
     TaskEvent::DelegationQueued {
         delegation,
         agent: None,
+        team: None,
         instructions: Prose::default(),
         delegator: Principal::User(USER),
         review: Review::default(),

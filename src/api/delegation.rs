@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        ids::{AgentId, AttemptId, DelegationId, InterruptId, Subject, TaskId},
+        ids::{AgentId, AttemptId, DelegationId, InterruptId, Subject, TaskId, TeamId},
         model::Command,
         permission::Permission as P,
         principal::Principal,
@@ -32,6 +32,7 @@ use super::{
     inputs::{Few, Person},
     problem::Problem,
     table::{Method, Operation},
+    together::not_both,
     workspaces::{Limit, Page, page},
 };
 
@@ -47,7 +48,7 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::mutation("delegation.create", Method::Post, "/tasks/{task_id}/delegations", create)
             .needs(P::Delegate, OF_TASK)
             .creates()
-            .doc("Hands a task to an agent, or to whichever has a free slot first."),
+            .doc("Hands a task to an agent, to a team, or to whichever has a free slot first."),
         Operation::query("delegation.list", "/tasks/{task_id}/delegations", list)
             .needs(P::Read, OF_TASK)
             .doc("Lists a task's delegations."),
@@ -103,10 +104,13 @@ pub(super) fn operations() -> Vec<Operation> {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = |schema: &mut Schema| not_both(schema, ["agent_id", "team_id"]))]
 struct Create {
     task_id: TaskId,
     /// The agent; absent lets Link choose one with a free slot.
     agent_id: Option<AgentId>,
+    /// The team that Link chooses from; absent, that to which the task is assigned, if it is one.
+    team_id: Option<TeamId>,
     /// What to do beyond the task's own words.
     #[serde(default)]
     instructions: Prose,
@@ -152,8 +156,12 @@ async fn create(call: Call, input: Create) -> Result<DelegationView, Problem> {
         return Err(Problem::field("expiry.after_secs", format!("must be 1 to {EXPIRY_SECS_MAX}")));
     }
     let terms = Terms { expiry: input.expiry, skills: input.skills.0 };
+    if input.agent_id.is_some() && input.team_id.is_some() {
+        return Err(Problem::field("team_id", "either `agent_id` or `team_id`, not both"));
+    }
     let id: DelegationId = call.clock().id();
-    let new = NewDelegation { id, agent: input.agent_id, instructions: input.instructions, review, terms };
+    let (agent, team, instructions) = (input.agent_id, input.team_id, input.instructions);
+    let new = NewDelegation { id, agent, team, instructions, review, terms };
     let command = Command::Task(Box::new(TaskCommand::Delegate(new)));
     let made = call.execute_making(Subject::Task(input.task_id), command, id.0).await?;
     read(&call, made.into()).await

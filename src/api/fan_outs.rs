@@ -1,14 +1,14 @@
 //! `delegation`, continued: splitting a task into parts that several agents do at once.
 
 use chrono::TimeDelta;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
     domain::{
         claim::{CLAIMS_MAX, ClaimedPath},
-        ids::{AgentId, FanOutId, Subject, TaskId},
+        ids::{AgentId, FanOutId, Subject, TaskId, TeamId},
         model::Command,
         permission::Permission as P,
         task::{ChildPolicy, FanOut, Join, NewFanOut, PARTS_MAX, Part, PartWords, TaskCommand},
@@ -26,6 +26,7 @@ use super::{
     inputs::Few,
     problem::Problem,
     table::{Method, Operation},
+    together::not_both,
     workspaces::{Limit, Page, page},
 };
 
@@ -48,6 +49,7 @@ pub(super) fn operations() -> Vec<Operation> {
 /// A part of a task.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = |schema: &mut Schema| not_both(schema, ["agent_id", "team_id"]))]
 struct PartIn {
     /// In a line.
     title: Title,
@@ -55,6 +57,8 @@ struct PartIn {
     instructions: PartWords,
     /// The agent; absent lets Link choose one with a free slot.
     agent_id: Option<AgentId>,
+    /// The team that Link chooses from.
+    team_id: Option<TeamId>,
     /// Paths that nobody else's agent writes to while this part's is at work.
     #[serde(default)]
     claims: Few<ClaimedPath, CLAIMS_MAX>,
@@ -93,6 +97,9 @@ async fn fan_out(call: Call, input: FanOutIn) -> Result<FanOutView, Problem> {
     if input.timeout_seconds.is_some_and(|seconds| !(1..=TIMEOUT_MAX).contains(&seconds)) {
         return Err(Problem::field("timeout_seconds", format!("must be 1 to {TIMEOUT_MAX}")));
     }
+    if input.parts.iter().any(|part| part.agent_id.is_some() && part.team_id.is_some()) {
+        return Err(Problem::field("parts", "either `agent_id` or `team_id` of a part, not both"));
+    }
     let review = input.review.map(ReviewWanted::read).transpose()?.unwrap_or_default();
     let clock = call.clock();
     let part = |part: PartIn| Part {
@@ -101,6 +108,7 @@ async fn fan_out(call: Call, input: FanOutIn) -> Result<FanOutView, Problem> {
         title: part.title,
         instructions: part.instructions,
         agent: part.agent_id,
+        team: part.team_id,
         claims: part.claims.0,
     };
     let id: FanOutId = clock.id();

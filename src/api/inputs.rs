@@ -7,7 +7,7 @@ use std::{
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::domain::{
     ids::{Subject, UUID},
@@ -86,16 +86,6 @@ pub(super) fn make_whole(value: &mut Value) {
         Value::Object(fields) => fields.values_mut().for_each(make_whole),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
-}
-
-/// Says that exactly one of several fields is given, the others being left out or `null`.
-pub(super) fn exactly_one(schema: &mut Schema, fields: &[&str]) {
-    let only = |given: &&str| -> Value {
-        let kind = |field: &&str| json!({"type": if field == given { "string" } else { "null" }});
-        let kinds: Map<String, Value> = fields.iter().map(|field| ((*field).to_owned(), kind(field))).collect();
-        json!({"required": [given], "properties": kinds})
-    };
-    schema.insert("oneOf".into(), fields.iter().map(only).collect());
 }
 
 /// The most secrets of one instance.
@@ -273,6 +263,33 @@ described!(Person, |_| {
         "examples": ["user:0190f3c2-7b1e-7000-8000-000000000001"],
     })
 });
+
+/// Somebody who can be in a team: a person or an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "Principal")]
+pub(super) struct Teammate(pub Principal);
+
+impl TryFrom<Principal> for Teammate {
+    type Error = &'static str;
+    fn try_from(who: Principal) -> Result<Self, Self::Error> {
+        match who {
+            Principal::User(_) | Principal::Agent(_) => Ok(Self(who)),
+            Principal::Team(_) | Principal::Service(_) => Err("must be user:ID or agent:ID"),
+        }
+    }
+}
+
+described!(Teammate, |_| {
+    json_schema!({
+        "type": "string", "pattern": format!("^(user|agent):{UUID}$"),
+        "examples": ["agent:0190f3c2-7b1e-7000-8000-000000000001"],
+    })
+});
+
+/// Tells `null` from absent.
+pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(from).map(Some)
+}
 
 /// The longest address of an agent's server.
 const ADDRESS_LENGTH_MAX: usize = 4096;

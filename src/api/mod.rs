@@ -38,6 +38,8 @@ mod signals;
 pub mod signing;
 mod table;
 mod tasks;
+mod teams;
+mod together;
 pub mod tokens;
 pub mod typescript;
 mod webhooks;
@@ -71,6 +73,7 @@ pub fn table() -> Table {
         api_keys::operations(),
         service_accounts::operations(),
         workspaces::operations(),
+        teams::operations(),
         access::operations(),
         projects::operations(),
         tasks::operations(),

@@ -21,9 +21,9 @@ use crate::{
 
 use super::{
     call::Call,
-    inputs::exactly_one,
     problem::Problem,
     table::{Method, Operation},
+    together::exactly_one,
     workspaces::{ListIn, Page, page},
 };
 

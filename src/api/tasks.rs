@@ -1,8 +1,7 @@
 //! `tasks`: what has to be done, in which state, and what waits for what.
 
 use schemars::{JsonSchema, Schema};
-use serde::{Deserialize, Deserializer};
-use serde_json::json;
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
@@ -24,11 +23,12 @@ use crate::{
 
 use super::{
     call::Call,
-    inputs::Few,
+    inputs::{Few, given},
     problem::Problem,
     projects::story,
     rank,
     table::{Method, Operation},
+    together::not_both,
     workspaces::{EventPage, Limit, Page, page},
 };
 
@@ -184,11 +184,6 @@ struct Update {
     expected_version: Option<u64>,
 }
 
-/// Tells `null` from absent.
-fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Principal>>, D::Error> {
-    Option::<Principal>::deserialize(from).map(Some)
-}
-
 async fn update(call: Call, input: Update) -> Result<TaskView, Problem> {
     let change_ = TaskChange {
         title: input.title,
@@ -214,9 +209,7 @@ async fn transition(call: Call, input: Transition) -> Result<TaskView, Problem> 
 
 /// A card stands before or after another one, not between two that are far apart.
 fn before_or_after(schema: &mut Schema) {
-    let text = json!({"type": "string"});
-    schema
-        .insert("not".into(), json!({"required": ["before", "after"], "properties": {"before": text, "after": text}}));
+    not_both(schema, ["before", "after"]);
 }
 
 #[derive(Deserialize, JsonSchema)]

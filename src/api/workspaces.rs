@@ -1,4 +1,4 @@
-//! `workspaces`: tenants, members, teams, and the log itself.
+//! `workspaces`: tenants, members, and the log itself.
 
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
@@ -9,17 +9,16 @@ use crate::{
     actors::feed::shown,
     domain::{
         event::Recorded,
-        ids::{Subject, TeamId, UserId, WorkspaceId},
+        ids::{Subject, UserId, WorkspaceId},
         model::Command,
         permission::Permission as P,
-        principal::Principal,
         text::Title,
         workspace::{MemberRole, WorkspaceCommand},
     },
     persistence::{
         people,
-        queries::{self, Listed, Scope, Sight},
-        views::{InboxItemView, MemberView, TeamView, WorkspaceView},
+        queries::{self, Scope},
+        views::{InboxItemView, MemberView, WorkspaceView},
     },
 };
 
@@ -28,9 +27,9 @@ use super::{
     auth::Email,
     call::Call,
     events::EventView,
-    inputs::{Few, exactly_one},
     problem::Problem,
     table::{Method, Operation},
+    together::exactly_one,
 };
 
 const SCOPE: (Scope, &str) = (Scope::Workspace, "workspace_id");
@@ -73,13 +72,6 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .needs(P::Enter, SCOPE)
         .doc("Takes a member out; everyone may leave, the last owner cannot."),
-        Operation::mutation("workspaces.form_team", Method::Post, "/workspaces/{workspace_id}/teams", form_team)
-            .needs(P::ManageMembers, SCOPE)
-            .creates()
-            .doc("Forms a team of members and agents that tasks can be assigned to."),
-        Operation::query("workspaces.list_teams", "/workspaces/{workspace_id}/teams", list_teams)
-            .needs(P::Read, SCOPE)
-            .doc("Lists the teams."),
         Operation::query("workspaces.inbox", "/workspaces/{workspace_id}/inbox", inbox)
             .needs(P::Enter, SCOPE)
             .doc("Lists what waits for a decision that the caller may make: questions, reviews, escalations."),
@@ -270,29 +262,6 @@ async fn remove_member(call: Call, input: RemoveMember) -> Result<Removed, Probl
     let command = Command::Workspace(WorkspaceCommand::RemoveMember(input.user_id));
     call.execute(Subject::Workspace(input.workspace_id), command).await?;
     Ok(Removed { user_id: input.user_id })
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct FormTeam {
-    workspace_id: WorkspaceId,
-    name: Title,
-    members: Few<Principal, 100>,
-}
-
-async fn form_team(call: Call, input: FormTeam) -> Result<TeamView, Problem> {
-    let team: TeamId = call.clock().id();
-    let command = WorkspaceCommand::FormTeam { team, name: input.name, members: input.members.0 };
-    let subject = Subject::Workspace(input.workspace_id);
-    let made = call.execute_making(subject, Command::Workspace(command), team.0).await?;
-    queries::get(&call.tenant()?, Listed::Teams, made).await?.ok_or_else(|| Problem::not_found("team"))
-}
-
-async fn list_teams(call: Call, input: ListIn) -> Result<Page<TeamView>, Problem> {
-    let rows = input.limit.rows()?;
-    let items: Vec<TeamView> =
-        queries::list(&call.tenant()?, Listed::Teams, &Sight::all(), input.cursor, rows + 1).await?;
-    Ok(page(items, rows, |row| row.id.0))
 }
 
 async fn inbox(call: Call, input: ListIn) -> Result<Page<InboxItemView>, Problem> {

@@ -287,7 +287,8 @@ pub fn changes(event: &Event, who: Principal) -> bool {
             E::ServiceAdded { service, .. } | E::ServiceRemoved { service } => {
                 who == Principal::Service(Service::Account(*service))
             }
-            E::RoleUpdated { .. } | E::RoleDeleted { .. } | E::TeamFormed { .. } => true,
+            E::RoleUpdated { .. } | E::RoleDeleted { .. } => true,
+            E::TeamFormed { .. } | E::TeamUpdated { .. } | E::TeamDissolved { .. } => true,
             E::Created { .. } | E::Renamed { .. } | E::RoleCreated { .. } => false,
             // A key that is revoked ends with its credential, wherever it is in use.
             E::KeyIssued { .. } | E::KeyRevoked { .. } => false,

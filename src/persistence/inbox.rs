@@ -72,6 +72,7 @@ pub async fn inbox(
     let select = format!(
         "{ITEMS} SELECT n.*, t.identifier, t.title, t.priority, t.project_id, a.agent_id, a.delegator,
             (coalesce(n.owner, a.delegator) = $2 OR t.assignee IS NOT DISTINCT FROM $2
+                OR EXISTS (SELECT 1 FROM teams g WHERE g.workspace_id = $1 AND t.assignee = 'team:' || g.id AND g.members ? $2)
                 OR n.kind = 'review' AND a.review ? 'approvers' OR n.reminded ? $2) AS mine"
     );
     let rest = format!(

@@ -40,6 +40,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
         20 "0020_decision_rights",
         21 "0021_hand_offs",
         22 "0022_fan_outs",
+        23 "0023_teams",
     ];
     Migrator::with_migrations(history).run(pool).await
 }

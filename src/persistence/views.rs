@@ -11,7 +11,7 @@ use crate::domain::{
     permission::Permissions,
     principal::Principal,
     task::{Priority, TaskStatus},
-    workspace::{Gate, MemberRole},
+    workspace::{Gate, MemberRole, TeamPolicy},
 };
 
 pub use super::instances::{HealthView, InstanceView};
@@ -67,6 +67,10 @@ views! {
         name: String,
         /// Who is in it.
         members: Vec<Principal>,
+        /// Who leads it.
+        lead: Option<Principal>,
+        /// How it decides who of it gets the work.
+        policy: TeamPolicy,
         /// Since when.
         created_at: DateTime<Utc>,
     }

@@ -241,6 +241,8 @@ views! {
         task_id: TaskId,
         /// To whom.
         agent_id: Option<AgentId>,
+        /// The team that Link chooses from.
+        team_id: Option<TeamId>,
         /// Where it stands.
         status: DelegationStatus,
         /// Why it stands there.

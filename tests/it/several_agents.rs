@@ -260,3 +260,83 @@ async fn a_join_that_is_out_of_time_goes_on_with_what_there_is_and_one_that_cann
     assert!(!inbox.to_string().contains("\"join\""), "{inbox:#}");
     node.node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_for_a_team_goes_to_its_agents_in_turn_and_its_people_are_asked() {
+    let node = TestNode::start().await;
+    let ada = Person::register(&node.url, "Ada").await;
+    let bob = Person::register(&node.url, "Bob").await;
+    let workspace = ada.workspace("Lab").await;
+    ada.invite(&workspace, &bob, "member").await;
+    let project = ada.project(&workspace, "Moon base").await;
+    let asks = ada.scripted(&workspace, "Asks", "ask Which colour?").await;
+    let does = ada.scripted(&workspace, "Does", "say Done.").await;
+    ada.scripted(&workspace, "Outsider", "say I was not asked.").await;
+    let members = json!([format!("agent:{asks}"), format!("agent:{does}"), format!("user:{}", bob.id)]);
+    let teams = format!("/workspaces/{workspace}/teams");
+    let body = json!({"name": "Crew", "members": members, "policy": "round_robin"});
+    let team = id(&ada.post(&teams, body).await);
+
+    let task = ada.task(&project, "Paint").await;
+    let body = json!({"assignee": format!("team:{team}")});
+    ada.send(reqwest::Method::PATCH, &format!("/tasks/{task}"), Some(&body), None).await.ok();
+    let first = ada.post(&format!("/tasks/{task}/delegations"), json!({})).await;
+    assert_eq!(first["team_id"], json!(team), "{first:#}");
+    let other = ada.task(&project, "Sweep").await;
+    let second = ada.post(&format!("/tasks/{other}/delegations"), json!({"team_id": team})).await;
+    let mut got = vec![];
+    for delegation in [&first, &second] {
+        ada.until_delegation(&id(delegation), &["awaiting", "reviewing"]).await;
+        let route = ada.get(&format!("/delegations/{}/route", id(delegation))).await["items"][0].clone();
+        assert_eq!(route["route"]["team"], json!(team), "{route:#}");
+        assert!(route["route"]["reason"].as_str().is_some_and(|why| why.contains("takes turns")), "{route:#}");
+        got.push(route["agent_id"].as_str().expect("it has one").to_owned());
+    }
+    assert_eq!(got, [asks.clone(), does.clone()], "the older one first, then the other");
+    let inbox = bob.get(&format!("/workspaces/{workspace}/inbox")).await;
+    let question = inbox["items"].as_array().expect("a page").iter().find(|item| item["kind"] == "question");
+    assert_eq!(question.expect("it is there")["mine"], json!(true), "{inbox:#}");
+
+    // Led by a person, it waits for that person's word.
+    let change = json!({"lead": format!("user:{}", bob.id), "policy": "leader"});
+    let changed = ada.send(reqwest::Method::PATCH, &format!("{teams}/{team}"), Some(&change), None).await.ok();
+    assert_eq!((&changed["policy"], &changed["name"]), (&json!("leader"), &json!("Crew")), "{changed:#}");
+    let task = ada.task(&project, "Cook").await;
+    let third = ada.post(&format!("/tasks/{task}/delegations"), json!({"team_id": team})).await;
+    assert_eq!(
+        (&third["status"], &third["owner"]),
+        (&json!("escalated"), &json!(format!("user:{}", bob.id))),
+        "{third:#}"
+    );
+    bob.post(&format!("/delegations/{}/reassign", id(&third)), json!({"agent_id": asks})).await;
+
+    // Dissolved, it gives nobody work any more, and what waits for it is a person's.
+    ada.post(&format!("/agents/{asks}/pause"), json!({})).await;
+    ada.post(&format!("/agents/{does}/pause"), json!({})).await;
+    let change = json!({"policy": "learned", "lead": null});
+    ada.send(reqwest::Method::PATCH, &format!("{teams}/{team}"), Some(&change), None).await.ok();
+    let task = ada.task(&project, "Wash").await;
+    let waits = ada.post(&format!("/tasks/{task}/delegations"), json!({"team_id": team})).await;
+    assert_eq!(waits["status"], json!("queued"), "{waits:#}");
+    ada.send(reqwest::Method::DELETE, &format!("{teams}/{team}"), None, None).await.ok();
+    let left = ada.get(&format!("/delegations/{}", id(&waits))).await;
+    assert_eq!((&left["status"], &left["team_id"]), (&json!("escalated"), &json!(team)), "{left:#}");
+    assert_eq!(ada.get(&teams).await["items"], json!([]));
+
+    // Nobody else's team is there.
+    let crew = id(&ada.post(&teams, json!({"name": "Crew", "members": [format!("agent:{asks}")]})).await);
+    let eve = Person::register(&node.url, "Eve").await;
+    let elsewhere = eve.workspace("Elsewhere").await;
+    let project = eve.project(&elsewhere, "Base").await;
+    let task = eve.task(&project, "Steal").await;
+    eve.try_post(&format!("/tasks/{task}/delegations"), json!({"team_id": crew})).await.problem("not_found");
+    let own = format!("/workspaces/{elsewhere}/teams/{crew}");
+    for method in [reqwest::Method::PATCH, reqwest::Method::DELETE] {
+        let body = (method == reqwest::Method::PATCH).then(|| json!({"name": "Mine"}));
+        eve.send(method.clone(), &own, body.as_ref(), None).await.problem("not_found");
+        eve.send(method, &format!("{teams}/{crew}"), body.as_ref(), None).await.problem("not_found");
+    }
+    let both = json!({"team_id": crew, "agent_id": asks});
+    eve.try_post(&format!("/tasks/{task}/delegations"), both).await.problem("invalid_input");
+    node.node.stop().await;
+}

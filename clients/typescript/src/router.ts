@@ -382,6 +382,8 @@ export interface DelegationView {
   step: Step | null;
   /** Of what. */
   task_id: TaskId;
+  /** The team that Link chooses from. */
+  team_id: TeamId | null;
   /** What else was agreed. */
   terms: Terms;
   /** Attempts at the task since a person last had a say, when it was queued. */
@@ -438,6 +440,11 @@ export interface DependencyView {
   depends_on: TaskId;
   /** How. */
   type: Gate;
+}
+
+/** Which team is no more. */
+export interface Dissolved {
+  team_id: TeamId;
 }
 
 /** A shared document. */
@@ -1064,6 +1071,8 @@ export interface PartIn {
   claims?: string[];
   /** What is to be done. */
   instructions: string;
+  /** The team that Link chooses from. */
+  team_id?: TeamId | null;
   /** In a line. */
   title: string;
 }
@@ -1381,6 +1390,8 @@ export interface Route {
   decision?: Decision | null;
   /** In words. */
   reason: string;
+  /** The team that it was chosen from. */
+  team?: TeamId | null;
 }
 
 /** Why the attempts of a delegation went where they went. */
@@ -1555,16 +1566,23 @@ export interface TaskView {
 /** A group of people and agents that work can be assigned to. */
 export type TeamId = string;
 
+/** How a team decides who of it gets the work. */
+export type TeamPolicy = "learned" | "round_robin" | "leader";
+
 /** A team. */
 export interface TeamView {
   /** Since when. */
   created_at: string;
   /** Its id. */
   id: TeamId;
+  /** Who leads it. */
+  lead: Principal | null;
   /** Who is in it. */
   members: Principal[];
   /** Its name. */
   name: string;
+  /** How it decides who of it gets the work. */
+  policy: TeamPolicy;
 }
 
 /** What a delegation was agreed under, beside its review. */
@@ -1968,21 +1986,6 @@ export interface WorkspacesRemoveMemberInput {
   workspace_id: WorkspaceId;
 }
 
-export interface WorkspacesFormTeamInput {
-  /** The idempotency key: the same one with the same input never does the same thing twice. */
-  key?: string;
-  members: Principal[];
-  name: string;
-  workspace_id: WorkspaceId;
-}
-
-export interface WorkspacesListTeamsInput {
-  cursor?: string | null;
-  /** The most rows of one page; 50 when absent. */
-  limit?: number | null;
-  workspace_id: WorkspaceId;
-}
-
 export interface WorkspacesInboxInput {
   cursor?: string | null;
   /** The most rows of one page; 50 when absent. */
@@ -1993,6 +1996,46 @@ export interface WorkspacesInboxInput {
 export interface WorkspacesEventsInput {
   /** Only events after this offset. */
   after?: number;
+  /** The most rows of one page; 50 when absent. */
+  limit?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesFormTeamInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** Who leads it: one of them. */
+  lead?: string | null;
+  /** People and agents. */
+  members: string[];
+  name: string;
+  /** How it decides who of it gets the work. */
+  policy?: TeamPolicy;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesUpdateTeamInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  /** The new lead; `null` takes it away. */
+  lead?: string | null;
+  /** All of its people and agents from now on. */
+  members?: string[] | null;
+  name?: string | null;
+  policy?: TeamPolicy | null;
+  team_id: TeamId;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesDissolveTeamInput {
+  /** The idempotency key: the same one with the same input never does the same thing twice. */
+  key?: string;
+  team_id: TeamId;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesListTeamsInput {
+  cursor?: string | null;
   /** The most rows of one page; 50 when absent. */
   limit?: number | null;
   workspace_id: WorkspaceId;
@@ -2326,6 +2369,8 @@ export interface DelegationCreateInput {
   /** What whoever does it has to be good at: only agents and instances that have all of it are candidates. */
   skills?: string[];
   task_id: TaskId;
+  /** The team that Link chooses from; absent, that to which the task is assigned, if it is one. */
+  team_id?: TeamId | null;
 }
 
 export interface DelegationListInput {
@@ -2965,7 +3010,7 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     decide: Mutation<DecisionsDecideInput, DelegationView>;
   };
   delegation: {
-    /** Hands a task to an agent, or to whichever has a free slot first. */
+    /** Hands a task to an agent, to a team, or to whichever has a free slot first. */
     create: Mutation<DelegationCreateInput, DelegationView>;
     /** Lists a task's delegations. */
     list: Query<DelegationListInput, Page<DelegationView>>;
@@ -3127,12 +3172,16 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     update_member: Mutation<WorkspacesUpdateMemberInput, MemberView>;
     /** Takes a member out; everyone may leave, the last owner cannot. */
     remove_member: Mutation<WorkspacesRemoveMemberInput, Removed2>;
-    /** Forms a team of members and agents that tasks can be assigned to. */
-    form_team: Mutation<WorkspacesFormTeamInput, TeamView>;
-    /** Lists the teams. */
-    list_teams: Query<WorkspacesListTeamsInput, Page<TeamView>>;
     /** Lists what waits for a decision that the caller may make: questions, reviews, escalations. */
     inbox: Query<WorkspacesInboxInput, Page<InboxItemView>>;
+    /** Forms a team of people and agents that work can be given to. */
+    form_team: Mutation<WorkspacesFormTeamInput, TeamView>;
+    /** Changes a team: its name, who is in it, who leads it, or how it decides who of it gets work. */
+    update_team: Mutation<WorkspacesUpdateTeamInput, TeamView>;
+    /** Dissolves a team. What runs goes on; of what waits for it, a person decides who does it. */
+    dissolve_team: Mutation<WorkspacesDissolveTeamInput, Dissolved>;
+    /** Lists the teams. */
+    list_teams: Query<WorkspacesListTeamsInput, Page<TeamView>>;
     /** Makes a role of permissions that the caller has. */
     create_role: Mutation<WorkspacesCreateRoleInput, RoleView>;
     /** Lists the roles that the workspace made; owner, admin, member and guest are built in. */

@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     domain::{
-        event::{ConversationEvent, Event, TaskEvent},
+        event::{ConversationEvent, Event, TaskEvent, WorkspaceEvent},
         ids::{Subject, WorkspaceId},
         model::SNAPSHOT_SCHEMA,
         workspace::{Schedule, Workspace},
@@ -359,6 +359,10 @@ fn moves_work(event: &Event) -> bool {
                 | ConversationEvent::TurnStarted { .. }
                 | ConversationEvent::TurnEnded { .. }
         ),
-        Event::Workspace(_) | Event::Project(_) | Event::Document(_) | Event::Session(_) => false,
+        Event::Workspace(event) => {
+            use WorkspaceEvent as E;
+            matches!(event, E::TeamFormed { .. } | E::TeamUpdated { .. } | E::TeamDissolved { .. })
+        }
+        Event::Project(_) | Event::Document(_) | Event::Session(_) => false,
     }
 }

@@ -140,7 +140,7 @@ async fn delegate(call: &Call, task: &TaskView, key: String) -> Result<(Option<U
     };
     let (id, review): (DelegationId, _) = (call.clock().id(), delegation::usual_review(call).await?);
     let (instructions, terms) = Default::default();
-    let new = NewDelegation { id, agent: Some(agent.id), instructions, review, terms };
+    let new = NewDelegation { id, agent: Some(agent.id), team: None, instructions, review, terms };
     let command = Command::Task(Box::new(TaskCommand::Delegate(new)));
     Ok(match follow(call, call.principal()?, Subject::Task(task.id), command, key, Some(id.0)).await {
         Ok(receipt) => (receipt.made.or(Some(id.0)), format!("delegated to {}.", agent.name)),

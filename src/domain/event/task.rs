@@ -158,6 +158,9 @@ pub enum TaskEvent {
         delegation: DelegationId,
         /// To whom; `None` lets Link choose when a slot is free.
         agent: Option<AgentId>,
+        /// The team that Link chooses from, where it is for one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        team: Option<TeamId>,
         /// What to do beyond the task's own words.
         instructions: Prose,
         /// Who asked for it.

@@ -12,8 +12,12 @@ use crate::domain::{
     principal::Principal,
     right::{Decides, Risk},
     text::{Label, Title},
-    workspace::MemberRole,
+    workspace::{MemberRole, TeamPolicy},
 };
+
+fn is_usual(policy: &TeamPolicy) -> bool {
+    *policy == TeamPolicy::default()
+}
 
 /// What happens to a workspace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +68,32 @@ pub enum WorkspaceEvent {
         name: Title,
         /// Who is in it.
         members: BTreeSet<Principal>,
+        /// Who leads it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lead: Option<Principal>,
+        /// How it decides who of it gets the work.
+        #[serde(default, skip_serializing_if = "is_usual")]
+        policy: TeamPolicy,
+    },
+    /// A team changed.
+    #[serde(rename = "team:updated")]
+    TeamUpdated {
+        /// Which.
+        team: TeamId,
+        /// Its name from now on.
+        name: Title,
+        /// Who is in it from now on.
+        members: BTreeSet<Principal>,
+        /// Who leads it from now on.
+        lead: Option<Principal>,
+        /// How it decides from now on.
+        policy: TeamPolicy,
+    },
+    /// A team is no more. What was assigned to it stays so, and nobody gets work by it.
+    #[serde(rename = "team:dissolved")]
+    TeamDissolved {
+        /// Which.
+        team: TeamId,
     },
     /// A role of the workspace's own exists.
     #[serde(rename = "role:created")]

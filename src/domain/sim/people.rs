@@ -42,7 +42,14 @@ impl World {
         let agent = self.happens_in(0.3).then(|| self.agents[self.draws.below(self.agents.len())]);
         let by = if self.happens_in(0.5) { Reviewers::Others } else { Reviewers::Anyone };
         let review = Review::by(self.draws.below(3) as u8, by);
-        let new = NewDelegation { id, agent, instructions: Prose::fitted("please"), review, terms: Terms::default() };
+        let new = NewDelegation {
+            id,
+            agent,
+            team: None,
+            instructions: Prose::fitted("please"),
+            review,
+            terms: Terms::default(),
+        };
         let by = self.somebody();
         match self.tell(&Ask::task(task, by, TaskCommand::Delegate(new)).keyed(format!("delegate:{id}"))) {
             Answer::Done(_) | Answer::Known => {

@@ -8,6 +8,7 @@ use crate::domain::{
     event::{ArtifactName, TaskEvent},
     failure::FailureClass,
     ids::*,
+    right::Stakes,
     run::Usage,
     text::{Label, Prose, storable},
 };

@@ -47,6 +47,7 @@ impl Task {
         events.push(TaskEvent::DelegationQueued {
             delegation: new.id,
             agent: new.agent,
+            team: new.team.or_else(|| self.own_team()).filter(|_| new.agent.is_none()),
             instructions: new.instructions,
             delegator: cx.by,
             review: new.review,
@@ -138,8 +139,8 @@ impl Task {
                 }
                 let mut events = self.superseded("the delegation went to another agent");
                 let mut queued = requeued(open, QueueReason::Reassigned, tries);
-                if let TaskEvent::DelegationQueued { agent: to, .. } = &mut queued {
-                    *to = Some(agent);
+                if let TaskEvent::DelegationQueued { agent: to, team, .. } = &mut queued {
+                    (*to, *team) = (Some(agent), None);
                 }
                 events.push(queued);
                 Ok(events)
@@ -188,6 +189,14 @@ impl Task {
         events
     }
 
+    /// The team that the task is assigned to.
+    fn own_team(&self) -> Option<TeamId> {
+        match self.assignee {
+            Some(Principal::Team(team)) => Some(team),
+            _ => None,
+        }
+    }
+
     /// A person's say gives a task its tries back; nothing else does.
     fn tries_after_a_say_of(&self, by: Principal) -> u32 {
         if by.user().is_some() { 0 } else { self.tries }
@@ -234,6 +243,7 @@ impl Task {
             TaskEvent::DelegationQueued {
                 delegation,
                 agent,
+                team,
                 instructions,
                 delegator,
                 review,
@@ -257,6 +267,7 @@ impl Task {
                     id: *delegation,
                     status: D::Queued,
                     agent: *agent,
+                    team: *team,
                     instructions: instructions.clone(),
                     delegator: *delegator,
                     review: review.clone(),
@@ -312,6 +323,7 @@ pub(super) fn requeued(open: &Delegation, reason: QueueReason, tries: u32) -> Ta
     TaskEvent::DelegationQueued {
         delegation: open.id,
         agent: open.agent,
+        team: open.team,
         instructions: open.instructions.clone(),
         delegator: open.delegator,
         review: open.review.clone(),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{
     claim::Claims,
     event::TaskEvent,
-    ids::{AgentId, ArtifactId, AttemptId, DelegationId, FanOutId, TaskId},
+    ids::{AgentId, ArtifactId, AttemptId, DelegationId, FanOutId, TaskId, TeamId},
     principal::{Principal, Service},
     rejection::Rejection,
     text::{Text, Title},
@@ -103,6 +103,9 @@ pub struct Part {
     pub instructions: PartWords,
     /// Whose it is; nobody lets Link choose.
     pub agent: Option<AgentId>,
+    /// Of which team, where no agent is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamId>,
     /// The paths that its agent alone may write to while it works.
     #[serde(default, skip_serializing_if = "Claims::is_empty")]
     pub claims: Claims,

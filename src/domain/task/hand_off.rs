@@ -149,8 +149,8 @@ impl Task {
         let mut events = self.fenced_off("the work was handed to another agent");
         events.push(TaskEvent::HandOffAccepted { delegation, from: offer.from, to: offer.to });
         let mut queued = requeued(open, QueueReason::HandedOff, self.tries);
-        if let TaskEvent::DelegationQueued { agent, .. } = &mut queued {
-            *agent = Some(offer.to);
+        if let TaskEvent::DelegationQueued { agent, team, .. } = &mut queued {
+            (*agent, *team) = (Some(offer.to), None);
         }
         events.push(queued);
         Ok(events)

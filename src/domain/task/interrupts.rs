@@ -7,6 +7,7 @@ use crate::domain::{
     ids::{AttemptId, DelegationId, InterruptId},
     principal::Principal,
     rejection::Rejection,
+    right::Stakes,
     run::InterruptKind,
     schema,
     text::{scrubbed, storable},
@@ -16,6 +17,36 @@ use super::{attempt::bounded, ladder::fnv, *};
 
 /// The longest question that is kept.
 const PROMPT_LENGTH_MAX: usize = 65_536;
+
+/// A question and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interrupt {
+    /// The driver's name for it.
+    pub key: String,
+    /// What kind of answer is needed.
+    pub kind: InterruptKind,
+    /// The attempt that asked.
+    pub attempt: AttemptId,
+    /// A number that stands for what is asked: the same again is the same question.
+    pub about: u64,
+    /// What an answer has to look like, where the driver says so.
+    pub schema: Option<Value>,
+    /// The instance waits for it no longer.
+    pub lapsed: bool,
+    /// What is at stake, where it says so.
+    #[serde(default)]
+    pub stakes: Stakes,
+    /// When it expires, where that was agreed.
+    #[serde(default)]
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The answer, once there is one.
+    #[serde(
+        default,
+        deserialize_with = "crate::domain::present::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub answer: Option<Value>,
+}
 
 impl Task {
     pub(super) fn asked(&self, open: &Delegation, opened: TaskEvent) -> Vec<TaskEvent> {

@@ -16,6 +16,7 @@ mod ladder;
 mod lifecycle;
 mod report;
 mod review;
+mod terms;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,14 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    event::TaskEvent,
-    ids::*,
-    principal::Principal,
-    rejection::Rejection,
-    right::Stakes,
-    run::{InterruptKind, Usage},
-};
+use super::{event::TaskEvent, ids::*, principal::Principal, rejection::Rejection, run::Usage};
 
 pub use checkpoints::{CHECKPOINTS_MAX, MANUAL_MAX, NewCheckpoint};
 pub use command::TaskCommand;
@@ -41,10 +35,12 @@ pub use fan_out::{
 };
 use hand_off::HandOffs;
 pub use hand_off::{HAND_OFFS_MAX, HandOff, OFFER_LASTS, Reason};
+pub use interrupts::Interrupt;
 use ladder::Tried;
 pub use ladder::{Step, TRIES_MAX};
 pub use report::{Made, PARTIAL, Report};
 pub use review::ROUNDS_MAX;
+pub use terms::{EXPIRY_SECS_MAX, Expiry, Lapse, SKILLS_MAX, Terms};
 pub use types::*;
 
 /// What a command is decided under: who, when.
@@ -98,6 +94,8 @@ struct Delegation {
     id: DelegationId,
     status: DelegationStatus,
     agent: Option<AgentId>,
+    #[serde(default)]
+    team: Option<TeamId>,
     instructions: super::text::Prose,
     delegator: Principal,
     review: Review,
@@ -133,36 +131,6 @@ struct AttemptState {
     /// It no longer counts, and its agent may still be at work.
     stopping: bool,
     usage: Usage,
-}
-
-/// A question and what became of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Interrupt {
-    /// The driver's name for it.
-    pub key: String,
-    /// What kind of answer is needed.
-    pub kind: InterruptKind,
-    /// The attempt that asked.
-    pub attempt: AttemptId,
-    /// A number that stands for what is asked: the same again is the same question.
-    pub about: u64,
-    /// What an answer has to look like, where the driver says so.
-    pub schema: Option<serde_json::Value>,
-    /// The instance waits for it no longer.
-    pub lapsed: bool,
-    /// What is at stake, where it says so.
-    #[serde(default)]
-    pub stakes: Stakes,
-    /// When it expires, where that was agreed.
-    #[serde(default)]
-    pub expires_at: Option<DateTime<Utc>>,
-    /// The answer, once there is one.
-    #[serde(
-        default,
-        deserialize_with = "crate::domain::present::deserialize",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub answer: Option<serde_json::Value>,
 }
 
 impl Task {

@@ -10,10 +10,10 @@ use crate::domain::{
     ids::*,
     principal::Principal,
     routing::Decision,
-    text::{Label, Prose, Title},
+    text::{Prose, Title},
 };
 
-use super::Interrupt;
+use super::{Interrupt, Terms};
 
 macro_rules! named {
     ($type:ident { $($variant:ident = $name:literal),+ $(,)? }) => {
@@ -244,64 +244,12 @@ pub struct Route {
     pub reason: String,
     /// Instances that were possible.
     pub candidates: u32,
+    /// The team that it was chosen from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamId>,
     /// All that the choice rests on; routes from before agents were compared have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Box<Decision>>,
-}
-
-/// What a delegation was agreed under, beside its review.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Terms {
-    /// What becomes of questions that nobody answers; absent: they wait for ever.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expiry: Option<Expiry>,
-    /// What whoever does it has to be good at: all of it.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub skills: BTreeSet<Label>,
-}
-
-/// The most skills that can be required.
-pub const SKILLS_MAX: usize = 20;
-
-impl Terms {
-    /// Takes out what no database can keep.
-    pub(super) fn scrubbed(mut self) -> Self {
-        if let Some(Expiry { then: Lapse::Answer(answer), .. }) = &mut self.expiry {
-            *answer = crate::domain::text::scrubbed(std::mem::take(answer));
-        }
-        self
-    }
-
-    /// Tells whether nothing was agreed.
-    pub fn are_usual(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// The longest time after which a question expires.
-pub const EXPIRY_SECS_MAX: u64 = 30 * 24 * 3_600;
-
-/// What becomes of questions that nobody answers.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Expiry {
-    /// After so many seconds.
-    #[schemars(range(min = 1, max = 2_592_000))]
-    pub after_secs: u64,
-    /// What.
-    pub then: Lapse,
-}
-
-/// What becomes of a question that nobody answered in time.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Lapse {
-    /// The answer is no.
-    Deny,
-    /// The attempt is stopped, and a person decides how it goes on.
-    Escalate,
-    /// The answer is this one, where it is one that the question takes; else as with `escalate`.
-    Answer(serde_json::Value),
 }
 
 /// What people are reminded of.
@@ -337,7 +285,7 @@ pub struct NewTask {
     /// What it is a part of.
     pub parent: Option<TaskId>,
     /// What it waits for.
-    pub depends_on: std::collections::BTreeSet<TaskId>,
+    pub depends_on: BTreeSet<TaskId>,
     /// The paths that its agent alone may write to while it works.
     pub claims: Claims,
 }
@@ -376,6 +324,8 @@ pub struct NewDelegation {
     pub id: DelegationId,
     /// To whom; `None` lets Link choose.
     pub agent: Option<AgentId>,
+    /// Of which team, where no agent is named; else of the one that the task is assigned to.
+    pub team: Option<TeamId>,
     /// What to do beyond the task's own words.
     pub instructions: Prose,
     /// Who has to approve.

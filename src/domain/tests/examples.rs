@@ -63,6 +63,7 @@ pub(crate) fn examples() -> Vec<Event> {
     all.extend(super::examples_checkpoints::all());
     all.extend(super::examples_desk::more());
     all.extend(super::examples_squad::hand_offs_and_parts());
+    all.extend(super::examples_squad::teams());
     all
 }
 
@@ -112,7 +113,7 @@ fn workspace() -> Vec<WorkspaceEvent> {
         E::MemberAdded { user: id(2), role: Role::Guest.into() },
         E::MemberUpdated { user: id(2), role: Role::Admin.into() },
         E::MemberRemoved { user: id(2) },
-        E::TeamFormed { team: id(3), name: title("cooks"), members },
+        E::TeamFormed { team: id(3), name: title("cooks"), members, lead: None, policy: Default::default() },
     ]
 }
 
@@ -162,6 +163,7 @@ fn delegation() -> Vec<TaskEvent> {
         E::DelegationQueued {
             delegation,
             agent: Some(id(5)),
+            team: None,
             instructions: prose("with salt"),
             delegator: person(),
             review: Review::by(2, Reviewers::Others),
@@ -212,7 +214,7 @@ fn attempt() -> Vec<TaskEvent> {
             agent: id(5),
             instance: id(6),
             fence: 3,
-            route: Route { reason: "least loaded".into(), candidates: 2, decision: None },
+            route: Route { reason: "least loaded".into(), candidates: 2, team: None, decision: None },
         },
         E::AttemptAccepted { attempt },
         E::AttemptTool { attempt, tool: "shell".into(), ok: false, summary: "exit 1".into() },
@@ -275,6 +277,7 @@ fn recovery() -> Vec<TaskEvent> {
         E::DelegationQueued {
             delegation,
             agent: None,
+            team: None,
             instructions: prose(""),
             delegator: person(),
             review: Review::by(1, Reviewers::Others),

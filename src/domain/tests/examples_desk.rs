@@ -36,6 +36,7 @@ pub(super) fn desk() -> Vec<TaskEvent> {
         E::DelegationQueued {
             delegation,
             agent: None,
+            team: None,
             instructions: Prose::default(),
             delegator: person,
             review: Review::by(1, Reviewers::Others),
@@ -77,6 +78,7 @@ pub(super) fn more() -> Vec<Event> {
     let queued = TaskEvent::DelegationQueued {
         delegation: delegation.into(),
         agent: None,
+        team: None,
         instructions: Prose::default(),
         delegator: on_behalf_of,
         review: Review::by(1, Reviewers::Others),

@@ -1,11 +1,14 @@
 //! Events of several agents on one piece of work, in the order of `events.jsonl`.
 
+use std::collections::BTreeSet;
+
 use chrono::DateTime;
 
 use crate::domain::{
-    event::{Event, TaskEvent},
+    event::{Event, TaskEvent, WorkspaceEvent},
     task::{ChildPolicy, Join, JoinOutcome, Part, PartResult, PartStatus, Review, TaskStatus},
     text::Text,
+    workspace::TeamPolicy,
 };
 
 use super::{
@@ -49,6 +52,7 @@ pub(super) fn hand_offs_and_parts() -> Vec<Event> {
         title: title("cream"),
         instructions,
         agent: Some(from),
+        team: None,
         claims: Default::default(),
     };
     let other = Part { agent: None, claims: paths_of(&["bowl"]), ..part.clone() };
@@ -67,4 +71,15 @@ pub(super) fn hand_offs_and_parts() -> Vec<Event> {
     let joined = E::FanOutJoined { fan_out: id(91), outcome: JoinOutcome::Enough, owner: None, parts: vec![result] };
     let all = [offered, accepted, declined, lapsed, opened, joined];
     all.into_iter().map(Event::Task).collect()
+}
+
+pub(super) fn teams() -> Vec<Event> {
+    use WorkspaceEvent as E;
+    let (team, name, lead, members) = (id(3), title("cooks"), Some(person()), BTreeSet::from([person()]));
+    let all = [
+        E::TeamFormed { team, name: name.clone(), members: members.clone(), lead, policy: TeamPolicy::Leader },
+        E::TeamUpdated { team, name, members, lead: None, policy: TeamPolicy::RoundRobin },
+        E::TeamDissolved { team },
+    ];
+    all.into_iter().map(Event::Workspace).collect()
 }

@@ -73,7 +73,7 @@ pub(super) fn talk() -> Vec<ConversationEvent> {
             agent: id(5),
             instance: id(6),
             upto: 3,
-            route: Route { reason: "least loaded".into(), candidates: 2, decision: None },
+            route: Route { reason: "least loaded".into(), candidates: 2, team: None, decision: None },
         },
         E::TurnStopping { turn: id(80), agent: id(5), why: StopReason::Interrupted },
         E::TurnEnded {

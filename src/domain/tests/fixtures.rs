@@ -22,7 +22,8 @@ macro_rules! kinds {
 kinds! {
     Workspace WorkspaceEvent {
         Created = "workspace:created", Renamed = "workspace:renamed", MemberAdded = "member:added",
-        MemberUpdated = "member:updated", MemberRemoved = "member:removed", TeamFormed = "team:formed",
+        MemberUpdated = "member:updated", MemberRemoved = "member:removed", TeamFormed = "team:formed", TeamUpdated = "team:updated",
+        TeamDissolved = "team:dissolved",
         RoleCreated = "role:created", RoleUpdated = "role:updated", RoleDeleted = "role:deleted",
         GrantSet = "grant:set", GrantRemoved = "grant:removed",
         ServiceAdded = "service:added", ServiceRemoved = "service:removed", KeyIssued = "key:issued",

@@ -151,7 +151,9 @@ fn an_answer_that_comes_after_the_question_expired_hears_why_it_is_too_late() {
         let (id, task) = (scene.world.fresh().into(), scene.task());
         let terms = Terms { expiry: Some(Expiry { after_secs: 60, then: then.clone() }), ..Terms::default() };
         let (agent, instructions, review) = (Some(scene.agent), Prose::default(), Review::default());
-        scene.run(task, 0, TaskCommand::Delegate(NewDelegation { id, agent, instructions, review, terms })).unwrap();
+        scene
+            .run(task, 0, TaskCommand::Delegate(NewDelegation { id, agent, team: None, instructions, review, terms }))
+            .unwrap();
         let attempt = scene.start(task);
         let interrupt = scene.asks(task, attempt, "q1");
         let expire = TaskCommand::Expire { delegation: id, interrupt };
@@ -180,7 +182,14 @@ fn delegated(scene: &mut Scene, review: Review) -> Result<crate::domain::ids::De
         .run(
             task,
             0,
-            TaskCommand::Delegate(NewDelegation { id, agent, instructions, review, terms: Default::default() }),
+            TaskCommand::Delegate(NewDelegation {
+                id,
+                agent,
+                team: None,
+                instructions,
+                review,
+                terms: Default::default(),
+            }),
         )
         .map(|_| id)
 }

@@ -83,7 +83,15 @@ proptest! {
 fn part(scene: &Scene) -> Part {
     let (task, delegation) = (scene.world.fresh().into(), scene.world.fresh().into());
     let instructions = Text::fitted("do it");
-    Part { task, delegation, title: title("part"), instructions, agent: Some(scene.agent), claims: Default::default() }
+    Part {
+        task,
+        delegation,
+        title: title("part"),
+        instructions,
+        agent: Some(scene.agent),
+        team: None,
+        claims: Default::default(),
+    }
 }
 
 fn split(

@@ -223,7 +223,14 @@ fn refused_work_goes_to_another_agent_where_nobody_named_one() {
     let task = scene.task();
     let id = DelegationId(scene.world.fresh());
     let review = Review::by(0, Reviewers::Others);
-    let new = NewDelegation { id, agent: None, instructions: Prose::default(), review, terms: Default::default() };
+    let new = NewDelegation {
+        id,
+        agent: None,
+        team: None,
+        instructions: Prose::default(),
+        review,
+        terms: Default::default(),
+    };
     scene.run(task, 0, TaskCommand::Delegate(new)).unwrap();
     let attempt = scene.start(task);
     let (other, instance) = (AgentId(scene.world.fresh()), InstanceId(scene.world.fresh()));
@@ -278,6 +285,7 @@ fn nothing_but_a_persons_say_gives_a_task_its_tries_back() {
     let new = || NewDelegation {
         id: DelegationId(uuid::Uuid::from_u128(77)),
         agent: None,
+        team: None,
         instructions: Prose::default(),
         review: Review::by(0, Reviewers::Others),
         terms: Default::default(),

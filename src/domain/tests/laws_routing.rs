@@ -108,7 +108,7 @@ fn offered_to(scene: &mut Scene) -> AgentId {
     scene.run(task, 0, TaskCommand::Update(change)).unwrap();
     let id = DelegationId(scene.world.fresh());
     let (instructions, review, terms) = Default::default();
-    let new = NewDelegation { id, agent: None, instructions, review, terms };
+    let new = NewDelegation { id, agent: None, team: None, instructions, review, terms };
     scene.run(task, 0, TaskCommand::Delegate(new)).unwrap();
     scene.world.pass(60_000);
     let agenda = scene.world.workspace.schedule().agenda(scene.world.now, 7, Bulkheads::default());

@@ -50,7 +50,9 @@ fn work_that_nobody_has_the_skills_for_says_which_are_missing_and_goes_when_some
     scene.agent(update(&skills[..1])).unwrap();
     let terms = Terms { skills: skills.clone().into(), ..Terms::default() };
     let (agent, instructions, review) = (None, Prose::default(), Review::default());
-    scene.run(task, 0, TaskCommand::Delegate(NewDelegation { id, agent, instructions, review, terms })).unwrap();
+    scene
+        .run(task, 0, TaskCommand::Delegate(NewDelegation { id, agent, team: None, instructions, review, terms }))
+        .unwrap();
     assert_eq!(scene.offered(), []);
     let held = scene.world.workspace.schedule().held(id, scene.world.now, Bulkheads::default()).unwrap();
     assert_eq!((held.why, held.filtered[0].why), (Hold::NoSkill, Filter::Skills));

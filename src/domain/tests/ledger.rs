@@ -59,6 +59,7 @@ pub(crate) struct Mandate {
     pub delegator: Principal,
     pub review: Review,
     pub agent: Option<AgentId>,
+    pub team: Option<TeamId>,
     pub approvals: BTreeSet<Principal>,
     pub evidence: Vec<ArtifactId>,
     pub cancel_wanted: bool,
@@ -138,6 +139,7 @@ pub(crate) struct Ledger {
     /// What agents may decide on somebody's behalf, and how often they have.
     pub rights: BTreeMap<RightId, (Right, u32)>,
     pub suggestions: Vec<(DocumentId, SuggestionId)>,
+    pub teams: BTreeMap<TeamId, BTreeSet<Principal>>,
     pub offers: BTreeMap<DelegationId, Offered>,
     /// Tasks that are split into parts which are not joined yet.
     pub splits: BTreeMap<TaskId, FanOutId>,
@@ -234,7 +236,13 @@ impl Ledger {
                 self.keys.remove(key);
             }
             WorkspaceEvent::RightGiven { .. } | WorkspaceEvent::RightRevoked { .. } => self.fold_right(event),
-            WorkspaceEvent::Renamed { .. } | WorkspaceEvent::TeamFormed { .. } => {}
+            WorkspaceEvent::TeamFormed { team, members, .. } | WorkspaceEvent::TeamUpdated { team, members, .. } => {
+                self.teams.insert(*team, members.clone());
+            }
+            WorkspaceEvent::TeamDissolved { team } => {
+                self.teams.remove(team);
+            }
+            WorkspaceEvent::Renamed { .. } => {}
         }
     }
 
@@ -267,6 +275,7 @@ impl Ledger {
             delegator: Principal::Agent(AgentId(Default::default())),
             review: Review::default(),
             agent: None,
+            team: None,
             approvals: BTreeSet::new(),
             evidence: vec![],
             cancel_wanted: false,
@@ -278,10 +287,10 @@ impl Ledger {
         });
         known.phase = phase;
         match event {
-            TaskEvent::DelegationQueued { agent, delegator, review, step, .. } => {
+            TaskEvent::DelegationQueued { agent, team, delegator, review, step, .. } => {
                 known.step = step.as_deref().cloned();
                 (known.agent, known.delegator, known.review) = (*agent, *delegator, review.clone());
-                known.stuck = false;
+                (known.team, known.stuck) = (*team, false);
                 known.approvals.clear();
                 known.evidence.clear();
             }

@@ -28,6 +28,7 @@ mod laws_routing;
 mod laws_skills;
 mod laws_slots;
 mod laws_talk;
+mod laws_teams;
 mod ledger;
 mod ledger_desk;
 mod ledger_talk;

@@ -50,6 +50,7 @@ pub(crate) enum Kind {
     Agent,
     Probe,
     Member,
+    Team,
     Access,
     Talk,
     Turn,
@@ -61,7 +62,7 @@ pub(crate) enum Kind {
 }
 
 /// How often each kind comes; what leads deep comes often.
-const WEIGHTS: [(u32, Kind); 33] = [
+const WEIGHTS: [(u32, Kind); 34] = [
     (4, Kind::CreateTask),
     (1, Kind::CreateProject),
     (1, Kind::ChangeProject),
@@ -87,6 +88,7 @@ const WEIGHTS: [(u32, Kind); 33] = [
     (3, Kind::Agent),
     (2, Kind::Probe),
     (3, Kind::Member),
+    (3, Kind::Team),
     (10, Kind::Access),
     (14, Kind::Talk),
     (8, Kind::Turn),
@@ -264,6 +266,7 @@ pub(super) fn ask(world: &World, kind: Kind, pick: &[usize; 3]) -> Option<Ask> {
         Kind::Agent => agent(world, pick),
         Kind::Probe => probe(world, pick),
         Kind::Member => super::plan_people::member(world, pick),
+        Kind::Team => super::plan_people::team(world, pick),
         Kind::Access => super::plan_people::access(world, pick),
         Kind::Talk => super::plan_talk::talk(world, pick),
         Kind::Turn => super::plan_talk::turn(world, pick),

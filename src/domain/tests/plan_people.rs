@@ -7,7 +7,7 @@ use crate::domain::{
     permission::{Permission, Permissions},
     principal::{Principal, Service},
     text::Label,
-    workspace::{AccessCommand, Issued, MemberRole, Role, ServiceCommand, WorkspaceCommand},
+    workspace::{AccessCommand, Issued, MemberRole, Role, ServiceCommand, TeamCommand, WorkspaceCommand},
 };
 
 use super::{
@@ -25,17 +25,24 @@ pub(super) fn member(world: &World, pick: &[usize; 3]) -> Option<Ask> {
     let built_in = [Role::Guest, Role::Member, Role::Admin, Role::Owner].map(MemberRole::Built);
     let custom = world.ledger.roles.keys().copied().map(MemberRole::Custom);
     let (user, role) = (person(b), choose(built_in.into_iter().chain(custom), c)?);
-    let team = || [Principal::User(user), Principal::User(person(c))].into();
     let command = match a % 6 {
         0 | 1 => WorkspaceCommand::AddMember { user, role },
         2 | 3 => WorkspaceCommand::UpdateMember { user, role },
         4 if b % 4 == 0 => WorkspaceCommand::Rename(title("new")),
-        4 if b % 4 == 1 => {
-            WorkspaceCommand::FormTeam { team: world.fresh().into(), name: title(format!("{c}")), members: team() }
-        }
         _ => WorkspaceCommand::RemoveMember(user),
     };
     ask(world, a / 6, command)
+}
+
+/// A new team, or one that changes or is dissolved.
+pub(super) fn team(world: &World, pick: &[usize; 3]) -> Option<Ask> {
+    let [a, b, c] = *pick;
+    let people = [person(b), person(c)].map(Principal::User).into();
+    let command = match a % 5 {
+        0 | 1 => TeamCommand::Form(super::plan_squad::team(world, pick, people)),
+        _ => super::plan_squad::change_team(world, pick, people)?,
+    };
+    ask(world, a / 5, WorkspaceCommand::Teams(command))
 }
 
 fn services(world: &World, pick: &[usize; 3]) -> Option<Ask> {
@@ -95,7 +102,10 @@ pub(super) fn access(world: &World, pick: &[usize; 3]) -> Option<Ask> {
             AccessCommand::SetGrant(Grant {
                 id: world.fresh().into(),
                 subject: choose(things, c)?,
-                principal: Principal::User(person(b)),
+                principal: match choose(ledger.teams.keys().copied(), b).filter(|_| b % 4 == 0) {
+                    Some(team) => Principal::Team(team),
+                    None => Principal::User(person(b)),
+                },
                 effect: if c % 2 == 0 { Effect::Allow } else { Effect::Deny },
                 permissions: some(Permissions::ON_THINGS),
             })

@@ -1,11 +1,14 @@
 //! Random commands about several agents on one piece of work.
 
+use std::collections::BTreeSet;
+
 use crate::domain::{
     ids::AgentId,
     principal::{Principal, Service},
     routing::Bulkheads,
     task::{ChildPolicy, FanOut, HandOff, Join, NewFanOut, Part, Reason, Review, Reviewers, TaskCommand},
     text::{Prose, Text},
+    workspace::{NewTeam, TeamChange, TeamCommand, TeamPolicy},
 };
 
 use super::{
@@ -73,6 +76,7 @@ pub(super) fn fan_out(world: &World, pick: &[usize; 3]) -> Option<Ask> {
         title: super::plan::title(format!("part {n}")),
         instructions: Text::fitted("do it"),
         agent: agent.filter(|_| (n + c).is_multiple_of(2)),
+        team: choose(ledger.teams.keys().copied(), b).filter(|_| !(n + c).is_multiple_of(2) && c % 3 == 0),
         claims: Default::default(),
     };
     let live = ledger.live().into_iter().find(|attempt| attempt.task == task).map(|attempt| attempt.agent);
@@ -89,4 +93,35 @@ pub(super) fn fan_out(world: &World, pick: &[usize; 3]) -> Option<Ask> {
         expires_at: (a % 2 == 0).then(|| world.now + chrono::TimeDelta::seconds(20)),
     };
     Some(task_ask(task, by, TaskCommand::FanOut(FanOut::Open(new))))
+}
+
+fn teammates(world: &World, pick: &[usize; 3], people: BTreeSet<Principal>) -> BTreeSet<Principal> {
+    let [a, b, _] = *pick;
+    let agents = world.ledger.agents.keys().copied().skip(b % 2).step_by(1 + a % 2);
+    people.into_iter().filter(|_| a % 3 != 0).chain(agents.map(Principal::Agent)).collect()
+}
+
+fn policy(pick: usize) -> TeamPolicy {
+    [TeamPolicy::Learned, TeamPolicy::RoundRobin, TeamPolicy::Leader][pick % 3]
+}
+
+/// A team of people and agents, sometimes with a lead.
+pub(super) fn team(world: &World, pick: &[usize; 3], people: BTreeSet<Principal>) -> NewTeam {
+    let [a, b, c] = *pick;
+    let members = teammates(world, pick, people);
+    let lead = choose(members.iter().copied(), c).filter(|_| a % 2 == 0 || b % 3 == 0);
+    NewTeam { id: world.fresh().into(), name: super::plan::title(format!("{c}")), members, lead, policy: policy(c) }
+}
+
+/// Another lead, other members, another way to decide; or no team any more.
+pub(super) fn change_team(world: &World, pick: &[usize; 3], people: BTreeSet<Principal>) -> Option<TeamCommand> {
+    let [a, b, c] = *pick;
+    let (team, known) = choose(&world.ledger.teams, a)?;
+    if c.is_multiple_of(7) {
+        return Some(TeamCommand::Dissolve(*team));
+    }
+    let members = (b % 3 == 0).then(|| teammates(world, pick, people));
+    let lead = choose(known.iter().copied(), c).map(Some).filter(|_| c % 2 == 0);
+    let change = TeamChange { name: None, members, lead, policy: Some(policy(b)) };
+    Some(TeamCommand::Update { team: *team, change })
 }

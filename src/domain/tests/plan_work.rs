@@ -37,6 +37,7 @@ pub(super) fn delegate(world: &World, task: Option<TaskId>, pick: &[usize; 3]) -
     TaskCommand::Delegate(NewDelegation {
         id: again.unwrap_or_else(|| world.fresh().into()),
         agent: choose(world.ledger.agents.keys().copied(), b / 3).filter(|_| b % 3 != 0),
+        team: choose(world.ledger.teams.keys().copied(), c).filter(|_| b % 3 == 0 && c % 2 == 0),
         instructions: Prose::fitted("please"),
         review: review_wanted(b, c),
         terms: terms(c),

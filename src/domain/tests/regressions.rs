@@ -233,6 +233,7 @@ fn names_of_attempts_and_delegations_are_used_once() {
     let new = NewDelegation {
         id: delegation,
         agent: None,
+        team: None,
         instructions: Prose::default(),
         review: Review::default(),
         terms: Default::default(),

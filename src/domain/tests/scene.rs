@@ -104,6 +104,7 @@ impl Scene {
         let new = NewDelegation {
             id,
             agent: Some(self.agent),
+            team: None,
             instructions: Prose::fitted("please"),
             review,
             terms: Default::default(),

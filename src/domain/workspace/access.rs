@@ -231,7 +231,7 @@ impl Workspace {
 
     /// Nobody gives or takes more than they have there themselves, nor from somebody who has more, nor anything from or
     /// for themselves. Owners may all of that: somebody has to be able to.
-    fn must_reach_grant(&self, by: Principal, grant: &Grant) -> Result<(), Rejection> {
+    pub(super) fn must_reach_grant(&self, by: Principal, grant: &Grant) -> Result<(), Rejection> {
         let own = self.held(by).unwrap_or_default();
         if own.contains(Permission::Own) {
             return Ok(());

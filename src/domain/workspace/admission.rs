@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::{event::TaskEvent, ids::TaskId, rejection::Rejection, task::QueueReason};
 
-use super::Workspace;
+use super::{Workspace, squads::Whose};
 
 impl Workspace {
     pub(super) fn admit_task(&self, at: DateTime<Utc>, id: TaskId, event: &mut TaskEvent) -> Result<(), Rejection> {
@@ -37,8 +37,8 @@ impl Workspace {
             TaskEvent::DependencyRemoved { depends_on } => self.graph.must_be_linked(id, *depends_on)?,
             // What follows from a failure or a review is never refused, or the report of it would be: it waits
             // behind the gate, and where the agent takes no more work a person is asked (see `consequences`).
-            TaskEvent::DelegationQueued { agent, step: Some(step), terms, .. } => {
-                self.schedule.settle(*agent, &terms.skills, step);
+            TaskEvent::DelegationQueued { agent, team, step: Some(step), terms, .. } => {
+                self.schedule.settle(Whose { agent: *agent, team: *team, skills: &terms.skills }, step);
             }
             TaskEvent::DelegationQueued {
                 reason: QueueReason::Retry | QueueReason::ChangesRequested | QueueReason::FannedOut,
@@ -50,11 +50,12 @@ impl Workspace {
             TaskEvent::DelegationQueued { agent, reason: QueueReason::HandedOff, .. } => {
                 self.schedule.must_take_work(*agent)?;
             }
-            TaskEvent::DelegationQueued { agent, review, delegator, reason, .. } => {
+            TaskEvent::DelegationQueued { agent, team, review, delegator, reason, .. } => {
                 if !self.graph.is_open(id) {
                     return Err(Rejection::Busy("the task waits for other tasks"));
                 }
                 self.schedule.must_take_work(*agent)?;
+                self.schedule.must_have_a_worker(*team)?;
                 if *reason == QueueReason::Created {
                     self.must_be_reviewable(id, review, *delegator, &BTreeSet::new())?;
                 }
@@ -78,6 +79,7 @@ impl Workspace {
                 }
                 self.schedule.claimed.must_be_free_for(id)?;
                 self.schedule.must_have_slot(*agent, *instance, at)?;
+                self.schedule.must_be_for(*delegation, *agent)?;
                 self.schedule.must_be_able(*delegation, *agent, *instance)?;
             }
             _ => {}

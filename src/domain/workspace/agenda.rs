@@ -120,6 +120,9 @@ impl Schedule {
             match routed {
                 Ok((agent, instance, route)) => {
                     taken.give(agent, instance, waiting.work.priority.into());
+                    if let Some(team) = waiting.team {
+                        taken.turns.insert(team, agent);
+                    }
                     let (task, delegation) = (waiting.task, *delegation);
                     agenda.dispatch.push(Dispatch { task, delegation, agent, instance, route });
                 }

@@ -2,9 +2,9 @@
 
 use crate::domain::{
     event::{AgentEvent, ConversationEvent, Event, TaskEvent, WorkspaceEvent},
-    ids::{AgentId, ConversationId, DelegationId, Subject, TaskId},
+    ids::{AgentId, ConversationId, DelegationId, Subject, TaskId, TeamId},
     principal::Principal,
-    task::{JoinOutcome, Step, TaskStatus, escalated},
+    task::{JoinOutcome, QueueReason, Step, TaskStatus, escalated},
 };
 
 use super::{Fact, Workspace};
@@ -30,6 +30,9 @@ impl Workspace {
                         self.escalation(*id, *delegation, &why, Some(step))
                     }
                     TaskEvent::DelegationQueued { agent: Some(agent), .. } => self.escalations(*agent),
+                    TaskEvent::DelegationQueued { delegation, team: Some(team), reason, .. } => {
+                        self.for_the_team(*id, *delegation, *team, *reason)
+                    }
                     TaskEvent::DelegationReviewing { delegation, .. } => self.stuck(*delegation).into_iter().collect(),
                     TaskEvent::FanOutJoined { outcome: JoinOutcome::Impossible, owner, .. } => {
                         self.not_joined(*id, *owner)
@@ -44,11 +47,13 @@ impl Workspace {
                     .chain(rolled_back(*id, event))
                     .collect()
             }
-            (Subject::Workspace(_), Event::Workspace(event)) if changes_rights(event) => self.all_stuck(),
+            (Subject::Workspace(_), Event::Workspace(event)) if changes_rights(event) => {
+                self.without_a_team().into_iter().chain(self.all_stuck()).collect()
+            }
             (Subject::Agent(_), Event::Agent(AgentEvent::Status { .. })) => vec![],
             (Subject::Agent(id), Event::Agent(_)) => {
                 let status = self.schedule.changed_status(*id).map(|event| agent_fact((*id, event)));
-                self.escalations(*id).into_iter().chain(status).collect()
+                self.escalations(*id).into_iter().chain(self.without_a_team()).chain(status).collect()
             }
             (Subject::Conversation(id), Event::Conversation(event)) => {
                 let follow = self.conversations.consequences(*id, event);
@@ -67,10 +72,33 @@ impl Workspace {
             .collect()
     }
 
+    /// A person who leads the team says who of it does the work. Resumed without that, any of the team does it.
+    fn for_the_team(&self, task: TaskId, delegation: DelegationId, team: TeamId, reason: QueueReason) -> Vec<Fact> {
+        let lead = self.schedule.squads.chooses_for(team).filter(|_| reason == QueueReason::Created);
+        match lead.filter(|lead| lead.user().is_some_and(|user| self.role(user).is_some())) {
+            Some(lead) => {
+                let why = "the lead of the team says who does it: reassign it to an agent";
+                self.escalated_to(Some(lead), task, delegation, why)
+            }
+            None => self.without_a_team(),
+        }
+    }
+
+    /// A delegation for a team of which nobody takes work would wait for ever.
+    fn without_a_team(&self) -> Vec<Fact> {
+        let stranded = self.schedule.stranded_teams().into_iter();
+        let why = "no agent of the team takes work any more: reassign it, or add one and resume it";
+        stranded.flat_map(|(task, delegation)| self.escalation(task, delegation, why, None)).collect()
+    }
+
     /// The parts cannot come to what was asked for: whoever answers for the task decides whether it goes on with the rest.
     fn not_joined(&self, task: TaskId, to: Option<Principal>) -> Vec<Fact> {
         let Some(delegation) = self.schedule.queued_of(task) else { return vec![] };
-        let mut facts = self.escalation(task, delegation, "too many of its parts ended without a result", None);
+        self.escalated_to(to, task, delegation, "too many of its parts ended without a result")
+    }
+
+    fn escalated_to(&self, to: Option<Principal>, task: TaskId, delegation: DelegationId, why: &str) -> Vec<Fact> {
+        let mut facts = self.escalation(task, delegation, why, None);
         if let Some(Fact { event: Event::Task(TaskEvent::DelegationEscalated { owner, .. }), .. }) = facts.first_mut() {
             *owner = to;
         }
@@ -93,7 +121,7 @@ impl Workspace {
     }
 }
 
-/// Tells whether somebody may be less from now on.
+/// Tells whether somebody may be less from now on, or is no longer in a team.
 fn changes_rights(event: &WorkspaceEvent) -> bool {
     use WorkspaceEvent as E;
     matches!(
@@ -103,6 +131,8 @@ fn changes_rights(event: &WorkspaceEvent) -> bool {
             | E::RoleUpdated { .. }
             | E::GrantSet { .. }
             | E::GrantRemoved { .. }
+            | E::TeamUpdated { .. }
+            | E::TeamDissolved { .. }
     )
 }
 

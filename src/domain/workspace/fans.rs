@@ -162,6 +162,7 @@ impl Workspace {
                 return Err(Rejection::Exists(Subject::Task(part.task)));
             }
             self.schedule.must_take_work(part.agent)?;
+            self.schedule.must_have_a_worker(part.team)?;
         }
         Ok(())
     }
@@ -216,6 +217,7 @@ fn queued(part: &Part, delegator: Principal, review: Review) -> TaskEvent {
     TaskEvent::DelegationQueued {
         delegation: part.delegation,
         agent: part.agent,
+        team: part.team,
         instructions: Default::default(),
         delegator,
         review,

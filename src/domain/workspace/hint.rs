@@ -9,11 +9,11 @@ use crate::domain::{
     failure::Strategy,
     ids::{AgentId, InstanceId},
     task::Step,
-    text::Label,
 };
 
 use super::{
     schedule::{Runner, Schedule, Waiting},
+    squads::Whose,
     worker::Worker,
 };
 
@@ -53,12 +53,12 @@ impl Schedule {
     /// left to it: work that nobody else can do is better done there than never.
     pub(super) fn keeps_away(&self, waiting: &Waiting, agent: AgentId, instance: InstanceId) -> bool {
         let Some(hint) = &waiting.hint else { return false };
-        !self.fits(hint, agent, instance) && self.somewhere(waiting.agent, &waiting.skills, hint, Places::Now)
+        !self.fits(hint, agent, instance) && self.somewhere(waiting.whose(), hint, Places::Now)
     }
 
     /// Chooses the first step that is possible here; where none is, the step is a person's.
-    pub(super) fn settle(&self, named: Option<AgentId>, skills: &BTreeSet<Label>, step: &mut Step) {
-        step.settle(|step, strategy| self.somewhere(named, skills, &Hint { strategy, ..Hint::of(step) }, Places::Ever));
+    pub(super) fn settle(&self, whose: Whose<'_>, step: &mut Step) {
+        step.settle(|step, strategy| self.somewhere(whose, &Hint { strategy, ..Hint::of(step) }, Places::Ever));
     }
 
     fn fits(&self, hint: &Hint, agent: AgentId, instance: InstanceId) -> bool {
@@ -80,7 +80,7 @@ impl Schedule {
     /// Tells whether there is an agent that takes work and an instance that answers, however much they have.
     pub(super) fn could_begin(&self, waiting: &Waiting) -> bool {
         let wanted = |(id, worker): &(&AgentId, &Worker)| {
-            waiting.agent.is_none_or(|named| named == **id) && worker.availability == Availability::Active
+            self.is_for(waiting.whose(), **id) && worker.availability == Availability::Active
         };
         self.agents.iter().filter(wanted).any(|(_, worker)| {
             let able = |runner: &Runner| worker.lacks(Some(runner), &waiting.skills).next().is_none();
@@ -88,17 +88,16 @@ impl Schedule {
         })
     }
 
-    fn somewhere(&self, named: Option<AgentId>, skills: &BTreeSet<Label>, hint: &Hint, places: Places) -> bool {
+    fn somewhere(&self, whose: Whose<'_>, hint: &Hint, places: Places) -> bool {
         let waits = matches!(hint.strategy, Strategy::SameInstance | Strategy::AddContext);
         let works = |worker: &Worker| match (worker.availability, places) {
             (Availability::Active, _) | (Availability::Paused, Places::Ever) => true,
             (Availability::Paused | Availability::Draining | Availability::Retired, _) => false,
         };
-        let workers =
-            self.agents.iter().filter(|(id, worker)| named.is_none_or(|named| named == **id) && works(worker));
+        let workers = self.agents.iter().filter(|(id, worker)| self.is_for(whose, **id) && works(worker));
         workers.flat_map(|(agent, worker)| worker.instances.iter().map(move |place| (agent, worker, place))).any(
             |(agent, worker, (instance, runner))| {
-                let able = worker.lacks(Some(runner), skills).next().is_none();
+                let able = worker.lacks(Some(runner), whose.skills).next().is_none();
                 let may = runner.usable() || (waits && matches!(places, Places::Ever));
                 able && may && self.fits(hint, *agent, *instance)
             },

@@ -1,14 +1,14 @@
 //! Members and roles.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AccessCommand, RightCommand, ServiceCommand, Team, Workspace};
+use super::{AccessCommand, RightCommand, ServiceCommand, TeamCommand, Workspace};
 use crate::domain::{
     event::WorkspaceEvent,
-    ids::{RoleId, Subject, TeamId, UserId, WorkspaceId},
+    ids::{RoleId, Subject, UserId, WorkspaceId},
     permission::Permissions,
     principal::Principal,
     rejection::Rejection,
@@ -132,15 +132,8 @@ pub enum WorkspaceCommand {
     },
     /// Take a person out.
     RemoveMember(UserId),
-    /// Form a team of members and agents.
-    FormTeam {
-        /// Its id.
-        team: TeamId,
-        /// Its name.
-        name: Title,
-        /// Who is in it.
-        members: BTreeSet<Principal>,
-    },
+    /// Teams.
+    Teams(TeamCommand),
     /// Roles and grants.
     Access(AccessCommand),
     /// Services and keys.
@@ -197,16 +190,7 @@ impl Workspace {
             (Some(_), C::Access(command)) => self.decide_access(by, command),
             (Some(_), C::Services(command)) => self.decide_service(by, command),
             (Some(_), C::Rights(command)) => self.decide_right(by, command),
-            (Some(_), C::FormTeam { team, .. }) if self.teams.contains_key(&team) => {
-                Err(Rejection::Busy("the team exists already"))
-            }
-            (Some(_), C::FormTeam { team, name, members }) => {
-                if self.teams.values().any(|taken| taken.name == name) {
-                    return Err(Rejection::Taken { what: "the team's name", value: name.to_string() });
-                }
-                members.iter().try_for_each(|who| self.must_know(Some(who)))?;
-                Ok(vec![WorkspaceEvent::TeamFormed { team, name, members }])
-            }
+            (Some(_), C::Teams(command)) => self.decide_team(by, command),
         }
     }
 
@@ -223,9 +207,9 @@ impl Workspace {
             WorkspaceEvent::MemberRemoved { user } => {
                 self.members.remove(user);
             }
-            WorkspaceEvent::TeamFormed { team, name, members } => {
-                self.teams.insert(*team, Team { name: name.clone(), members: members.clone() });
-            }
+            WorkspaceEvent::TeamFormed { .. }
+            | WorkspaceEvent::TeamUpdated { .. }
+            | WorkspaceEvent::TeamDissolved { .. } => self.apply_team(event),
             WorkspaceEvent::RoleCreated { .. }
             | WorkspaceEvent::RoleUpdated { .. }
             | WorkspaceEvent::RoleDeleted { .. }

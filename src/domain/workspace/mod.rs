@@ -25,11 +25,13 @@ mod route;
 mod schedule;
 mod services;
 mod skills;
+mod squads;
 mod status;
+mod teams;
 mod turns;
 mod worker;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -40,7 +42,6 @@ use super::{
     ids::*,
     principal::{Principal, Service},
     rejection::Rejection,
-    text::Title,
 };
 
 use access::CustomRole;
@@ -57,6 +58,8 @@ use route::Work;
 pub use schedule::{Runner, Running, Schedule};
 use services::Account;
 pub use services::{Issued, KEYS_OF_ONE_MAX, SERVICES_MAX, ServiceCommand};
+use teams::Team;
+pub use teams::{NewTeam, TEAMS_MAX, TeamChange, TeamCommand, TeamPolicy};
 use turns::agent_of;
 pub use turns::{LapsedTurn, NextTurn, RunningTurn};
 
@@ -101,13 +104,6 @@ pub struct Workspace {
     /// What agents may decide on somebody's behalf.
     #[serde(default)]
     mandates: BTreeMap<RightId, Mandate>,
-}
-
-/// What the workspace knows of a team.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Team {
-    name: Title,
-    members: BTreeSet<Principal>,
 }
 
 /// What the workspace knows of a project.

@@ -37,6 +37,8 @@ pub(super) struct Load {
     instances: BTreeMap<InstanceId, u32>,
     /// The instances that this very look gives something to.
     given: BTreeSet<InstanceId>,
+    /// Who of each team it gave something to last.
+    pub(super) turns: BTreeMap<TeamId, AgentId>,
 }
 
 impl Load {
@@ -81,8 +83,11 @@ impl Schedule {
         let Look { now, seed, .. } = look;
         let (mut arms, filtered) = self.possible(delegation, waiting, taken, look)?;
         let candidates = arms.iter().map(|arm| arm.places.len()).sum::<usize>();
+        let given = waiting.team.and_then(|team| taken.turns.get(&team).copied());
+        let by_policy = self.by_policy(waiting.whose(), given, &mut arms);
         let mode = match (waiting.agent, Class::from(waiting.work.priority)) {
             (Some(_), _) => Mode::Pinned,
+            (None, _) if by_policy.is_some() => Mode::Pinned,
             (None, Class::Interactive) => Mode::Careful,
             (None, Class::Background) => Mode::Sampled,
         };
@@ -94,15 +99,18 @@ impl Schedule {
         let Some((chosen, instance, decision)) = choose(&arms, mode, waiting.work.kind, seed) else {
             return Err(self.unskilled(waiting, Held::by(filtered.list, filtered.until.filter(|until| *until > now))));
         };
-        let reason = match mode {
+        let of_team = waiting.team.is_some();
+        let reason = by_policy.unwrap_or(match mode {
             Mode::Pinned => "a person named the agent; of two of its instances the one that costs less",
             Mode::Careful if arms.len() > 1 => "urgent work: the agent that is most surely good at it",
             Mode::Sampled if arms.len() > 1 => "drawn among the agents, each as often as it may be the best",
+            Mode::Careful | Mode::Sampled if of_team => "the only agent of the team with a free instance",
             Mode::Careful | Mode::Sampled => "the only agent with a free instance",
-        };
+        });
         let candidates = u32::try_from(candidates).unwrap_or(u32::MAX);
         let decision = Some(Box::new(decision.without(filtered.list)));
-        Ok((arms[chosen].agent, instance, Route { reason: reason.into(), candidates, decision }))
+        let route = Route { reason: reason.into(), candidates, team: waiting.team, decision };
+        Ok((arms[chosen].agent, instance, route))
     }
 
     /// Sorts the agents and their instances into those that could take the work, and those that could not.
@@ -125,8 +133,7 @@ impl Schedule {
         }
         let (mut arms, mut sieve) = (vec![], Sieve::default());
         for (agent, worker) in &self.agents {
-            let wanted = waiting.agent.map_or(worker.availability != Availability::Retired, |wanted| wanted == *agent);
-            if !wanted {
+            if !self.is_listed(waiting.whose(), *agent) {
                 continue;
             }
             if !worker.is_able(&waiting.skills) {

@@ -24,6 +24,7 @@ use super::{
     lessons::{Lessons, attempt_of},
     offers::Offers,
     route::Work,
+    squads::Squads,
     turns::Turns,
     worker::Worker,
 };
@@ -53,12 +54,16 @@ pub struct Schedule {
     pub(super) offers: Offers,
     #[serde(default)]
     pub(super) fans: Fans,
+    #[serde(default)]
+    pub(super) squads: Squads,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Waiting {
     pub(super) task: TaskId,
     pub(super) agent: Option<AgentId>,
+    #[serde(default)]
+    pub(super) team: Option<TeamId>,
     pub(super) not_before: Option<DateTime<Utc>>,
     pub(super) since: u64,
     /// A gate of its task closed after it was queued: it keeps its place and is not handed out.
@@ -213,12 +218,12 @@ impl Schedule {
             self.lessons.attempted(running, event, at);
         }
         match event {
-            TaskEvent::DelegationQueued { delegation, agent, not_before, step, terms, .. } => {
+            TaskEvent::DelegationQueued { delegation, agent, team, not_before, step, terms, .. } => {
                 let since = self.queue.get(delegation).map_or(offset, |waiting| waiting.since);
-                let (agent, not_before, gated) = (*agent, *not_before, false);
+                let (agent, team, not_before, gated) = (*agent, *team, *not_before, false);
                 let hint = step.as_ref().map(|step| Hint::of(step));
                 let waiting =
-                    Waiting { task, agent, not_before, since, gated, work, hint, skills: terms.skills.clone() };
+                    Waiting { task, agent, team, not_before, since, gated, work, hint, skills: terms.skills.clone() };
                 self.queue.insert(*delegation, waiting);
             }
             TaskEvent::DelegationPaused { delegation }
@@ -229,7 +234,9 @@ impl Schedule {
                 self.queue.remove(delegation);
             }
             TaskEvent::AttemptStarted { attempt, delegation, agent, instance, fence, .. } => {
-                self.queue.remove(delegation);
+                if let Some(team) = self.queue.remove(delegation).and_then(|waiting| waiting.team) {
+                    self.squads.had_a_turn(team, *agent);
+                }
                 let model = self.runner(*agent, *instance).and_then(|runner| runner.model.clone());
                 let cell = Cell { agent: *agent, kind: work.kind, model };
                 let running = Running {

@@ -60,7 +60,7 @@ impl Schedule {
             let has = |worker: &Worker| {
                 worker.skills.contains(*skill) || worker.instances.values().any(|known| known.skills.contains(*skill))
             };
-            let wanted = self.agents.iter().filter(|(id, _)| waiting.agent.is_none_or(|wanted| wanted == **id));
+            let wanted = self.agents.iter().filter(|(id, _)| self.is_for(waiting.whose(), **id));
             wanted.map(|(_, worker)| worker).any(has)
         };
         let missing: Vec<&str> = waiting.skills.iter().filter(|skill| !known(skill)).map(|skill| &**skill).collect();

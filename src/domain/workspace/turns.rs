@@ -174,7 +174,8 @@ impl Schedule {
         let work = Work { kind: None, priority: Priority::High };
         let (task, not_before) = (TaskId(turn.0), None);
         let (hint, skills) = Default::default();
-        let queued = Queued { task, agent: Some(agent), not_before, since: 0, gated: false, work, hint, skills };
+        let queued =
+            Queued { task, agent: Some(agent), team: None, not_before, since: 0, gated: false, work, hint, skills };
         self.route(DelegationId(turn.0), &queued, taken, look).ok()
     }
 }

@@ -36,9 +36,15 @@ pub(super) fn workspace(changes: &mut Changes, recorded: &Recorded, event: &Work
         WorkspaceEvent::MemberRemoved { user } => {
             changes.delete(&MEMBERS, json!({"workspace_id": id, "user_id": user}));
         }
-        WorkspaceEvent::TeamFormed { team, name, members } => {
-            changes.insert(&TEAMS, json!({"id": team, "name": name, "members": members, "created_at": at}));
-        }
+        WorkspaceEvent::TeamFormed { team, name, members, lead, policy } => changes.insert(
+            &TEAMS,
+            json!({
+                "id": team, "name": name, "members": members, "lead": lead, "policy": policy, "created_at": at,
+            }),
+        ),
+        WorkspaceEvent::TeamUpdated { team, name, members, lead, policy } => changes
+            .update(&TEAMS, json!({"id": team, "name": name, "members": members, "lead": lead, "policy": policy})),
+        WorkspaceEvent::TeamDissolved { team } => changes.delete(&TEAMS, json!({"id": team})),
         WorkspaceEvent::RoleCreated { role, name, permissions } => {
             changes.insert(&ROLES, json!({"id": role, "name": name, "permissions": permissions, "created_at": at}));
         }

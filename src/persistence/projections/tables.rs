@@ -32,7 +32,7 @@ macro_rules! tables {
 tables! {
     WORKSPACES = "workspaces" ("id") ["name", "owner_id", "settings", "version", "created_at"] of "id";
     MEMBERS = "workspace_members" ("workspace_id", "user_id") ["role", "joined_at"] of "workspace_id";
-    TEAMS = "teams" ("id") ["workspace_id", "name", "members", "created_at"] of "workspace_id";
+    TEAMS = "teams" ("id") ["workspace_id", "name", "members", "lead", "policy", "created_at"] of "workspace_id";
     ROLES = "roles" ("id") ["workspace_id", "name", "permissions", "created_at"] of "workspace_id";
     GRANTS = "grants" ("id") ["workspace_id", "subject", "principal", "effect", "permissions", "created_at"]
         of "workspace_id";
@@ -64,7 +64,7 @@ tables! {
         "max_concurrency", "registered_by", "version", "created_at", "updated_at"] of "workspace_id";
     INSTANCES = "agent_instances" ("id") ["workspace_id", "agent_id", "url", "model", "slots", "turns_max", "skills",
         "healthy", "boot", "cause", "probed_at", "standing", "standing_cause"] of "workspace_id";
-    ASSIGNMENTS = "agent_assignments" ("id") ["workspace_id", "task_id", "agent_id", "status", "reason",
+    ASSIGNMENTS = "agent_assignments" ("id") ["workspace_id", "task_id", "agent_id", "team_id", "status", "reason",
         "instructions", "delegator", "review", "round", "tries", "not_before", "step", "owner", "options", "proposal",
         "hand_off", "queued_offset", "attempt_id", "output", "evidence", "review_missing", "waiting_since", "terms",
         "overdue", "reminders", "reminded", "version",

@@ -203,6 +203,7 @@ fn delegation(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
         E::DelegationQueued {
             delegation,
             agent,
+            team,
             instructions,
             delegator,
             review,
@@ -214,7 +215,7 @@ fn delegation(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
             terms,
         } => {
             let row = json!({
-                "id": delegation, "task_id": recorded.subject.id(), "agent_id": agent, "status": D::Queued,
+                "id": delegation, "task_id": recorded.subject.id(), "agent_id": agent, "team_id": team, "status": D::Queued,
                 "reason": reason, "instructions": instructions, "delegator": delegator, "review": review,
                 "round": round, "tries": tries, "not_before": not_before, "step": step, "owner": null,
                 "options": null, "proposal": null, "review_missing": null,

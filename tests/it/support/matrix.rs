@@ -48,7 +48,11 @@ impl World {
         let (subject, rights) = (format!("task:{second}"), format!("/workspaces/{workspace}/decision_rights"));
         let right = json!({"agent_id": agent, "subject": subject, "decides": ["question"]});
         let right = id(&person.post(&rights, right).await);
+        let teams = format!("/workspaces/{workspace}/teams");
+        let team = json!({"name": "Kitchen", "members": [format!("user:{}", other.id), format!("agent:{agent}")]});
+        let team = id(&person.post(&teams, team).await);
         let things = [
+            ("team_id", team),
             ("checkpoint_id", checkpoint),
             ("right_id", right),
             ("service_id", service),
