@@ -56,8 +56,7 @@ fn rows((name, promise, shown): (&str, &str, Shown), found: &[(WorkspaceId, Find
     }
     let (result, detail) = match shown {
         Shown::Log | Shown::Database => ("holds", format!("in {examined} workspace(s)")),
-        Shown::Tests => ("not stored", "nothing that is stored shows it; the tests do".into()),
-        Shown::NotYet => ("not there", "Link has no such thing yet".into()),
+        Shown::Elsewhere(what) => ("not stored", format!("nothing that is stored shows it; {what} does")),
     };
     vec![json!({"invariant": name, "promise": promise, "result": result, "detail": detail})]
 }

@@ -149,10 +149,26 @@ async fn the_doctor_finds_nothing_wrong_with_a_database_that_is_in_use_and_sees_
     let examine = async || link::persistence::doctor::examine(node.pool(), workspace).await.expect("it can be read");
     assert_eq!(examine().await, vec![]);
 
-    sqlx::query("UPDATE tasks SET status = 'done'").execute(node.pool()).await.expect("the test may");
-    sqlx::query("DELETE FROM artifacts").execute(node.pool()).await.expect("the test may");
-    let found = examine().await;
-    assert!(found.iter().any(|finding| finding.invariant == "I5"), "{found:?}");
-    assert!(found.iter().any(|finding| finding.invariant == "I16"), "{found:?}");
+    let changes = [
+        ("I5", "UPDATE tasks SET status = 'done'"),
+        ("I5", "UPDATE interrupts SET status = 'closed'"),
+        ("I16", "DELETE FROM artifacts"),
+        ("I22", "ALTER TABLE tasks DISABLE ROW LEVEL SECURITY"),
+        (
+            "I25",
+            r#"UPDATE events SET data = regexp_replace(data::text, '"title":"[^"]*"', '"title":"another"')::json
+               WHERE type = 'task:created'"#,
+        ),
+    ];
+    let mut known = 0;
+    for (invariant, change) in changes {
+        sqlx::query(change).execute(node.pool()).await.expect("the test may");
+        let found = examine().await;
+        assert!(found.iter().any(|finding| finding.invariant == invariant), "{change}: {found:?}");
+        assert!(found.len() > known, "{change} is found beside the others: {found:?}");
+        known = found.len();
+    }
+    // Whoever changes an event breaks the chain, too.
+    assert!(examine().await.iter().any(|finding| finding.invariant == "I23"));
     node.node.stop().await;
 }

@@ -127,7 +127,10 @@ impl Doctor {
         self.decided(recorded, event);
         match event {
             TaskEvent::InterruptOpened { interrupt, attempt, .. } => {
-                self.questions.insert(*interrupt, (*attempt, true));
+                let again = self.questions.insert(*interrupt, (*attempt, true)).is_some();
+                if again {
+                    self.found("I18", offset, format!("question {interrupt} was asked twice"));
+                }
             }
             TaskEvent::InterruptResolved { interrupt, by, policy, .. } => {
                 let open = self.questions.get_mut(interrupt).is_some_and(|(_, open)| std::mem::take(open));

@@ -5,18 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 
 use crate::domain::{
+    claim::Claims,
     event::{AgentEvent, Event, Recorded, TaskEvent},
     failure::Strategy,
     ids::*,
     principal::Principal,
-    task::{QueueReason, Review, Reviewers, TaskStatus, Terms, Verdict},
+    task::{Review, TaskStatus, Terms},
     workspace::Gate,
 };
 
-use super::Finding;
+use super::{Finding, checkpoints::Kept, claims::Writer, fuse::Fuses, hand_offs::Offer, rooms::Room};
 
-/// The longest pause that nobody asked for.
-const PAUSE_MAX: TimeDelta = TimeDelta::seconds(31);
 /// How many findings are listed.
 const FINDINGS_MAX: usize = 200;
 
@@ -37,6 +36,14 @@ pub struct Doctor {
     pub(super) rights: BTreeMap<RightId, (AgentId, u32)>,
     /// Where an agent said last that it decides on somebody's behalf.
     pub(super) decided: u64,
+    pub(super) fuses: Fuses,
+    /// Who may be writing where.
+    pub(super) writers: BTreeMap<AttemptId, Writer>,
+    pub(super) offers: BTreeMap<DelegationId, Offer>,
+    pub(super) rooms: BTreeMap<ConversationId, Room>,
+    /// The last update of each document.
+    pub(super) updates: BTreeMap<DocumentId, u64>,
+    pub(super) checkpoints: BTreeMap<TaskId, BTreeMap<CheckpointId, Kept>>,
     pub(super) findings: Vec<Finding>,
 }
 
@@ -52,6 +59,10 @@ pub(super) struct Card {
     pub used: u32,
     pub steps: BTreeSet<(String, Strategy)>,
     pub retry_after: TimeDelta,
+    pub project: ProjectId,
+    pub claims: Claims,
+    /// The agents that have handed it on since a person last had a say.
+    pub handed_on: Vec<AgentId>,
 }
 
 #[derive(Clone)]
@@ -89,9 +100,12 @@ impl Doctor {
         match (&recorded.subject, &recorded.event) {
             (Subject::Task(id), Event::Task(event)) => self.task(recorded, *id, event),
             (Subject::Agent(id), Event::Agent(event)) => self.agent(*id, event),
+            (Subject::Conversation(id), Event::Conversation(event)) => self.said(recorded, *id, event),
+            (Subject::Document(id), Event::Document(event)) => self.written(offset, *id, event),
             (_, Event::Workspace(event)) => self.right(event),
             _ => {}
         }
+        self.heard(recorded);
     }
 
     /// Returns what is wrong.
@@ -101,10 +115,22 @@ impl Doctor {
         self.findings
     }
 
-    /// Returns the states of tasks and delegations, for comparison with what readers see.
-    pub fn states(&self) -> impl Iterator<Item = (uuid::Uuid, &'static str)> {
-        let tasks = self.tasks.iter().map(|(id, card)| (id.0, card.status.name()));
-        tasks.chain(self.delegations.iter().map(|(id, mandate)| (id.0, mandate.status)))
+    /// Returns the states of tasks and delegations and the last updates of documents, as readers have to see them.
+    pub fn states(&self) -> impl Iterator<Item = (uuid::Uuid, String)> {
+        let tasks = self.tasks.iter().map(|(id, card)| (id.0, card.status.name().to_owned()));
+        let delegations = self.delegations.iter().map(|(id, mandate)| (id.0, mandate.status.to_owned()));
+        let documents = self.updates.iter().map(|(id, last)| (id.0, last.to_string()));
+        tasks.chain(delegations).chain(documents)
+    }
+
+    /// Returns how a delegation stands.
+    pub fn stands(&self, id: DelegationId) -> Option<&'static str> {
+        self.delegations.get(&id).map(|mandate| mandate.status)
+    }
+
+    /// Returns the questions that are open.
+    pub fn open_questions(&self) -> impl Iterator<Item = InterruptId> {
+        self.questions.iter().filter(|(_, (_, open))| *open).map(|(id, _)| *id)
     }
 
     /// Returns how many things attempts made, each name once.
@@ -131,10 +157,11 @@ impl Doctor {
 
     fn task(&mut self, recorded: &Recorded, id: TaskId, event: &TaskEvent) {
         let offset = recorded.offset;
-        if let TaskEvent::Created { status, depends_on, .. } = event {
+        if let TaskEvent::Created { status, depends_on, project, claims, .. } = event {
             let gates = depends_on.iter().map(|id| (*id, Gate::Blocks)).collect();
-            let (fence, open, used, steps, retry_after) = Default::default();
-            let card = Card { status: *status, gates, split: false, fence, open, used, steps, retry_after };
+            let (fence, open, used, steps, retry_after, handed_on) = Default::default();
+            let (status, project, claims, split) = (*status, *project, claims.clone(), false);
+            let card = Card { status, gates, split, fence, open, used, steps, retry_after, project, claims, handed_on };
             if self.tasks.insert(id, card).is_some() {
                 self.found("I18", offset, format!("task {id} was made twice"));
             }
@@ -145,7 +172,13 @@ impl Doctor {
         }
         self.moved(offset, id, event);
         self.delegated(recorded, id, event);
+        if let Some(wrong) = self.fuses.event(recorded, event) {
+            self.found("I19", offset, wrong);
+        }
+        self.claimed(offset, id, event);
         self.attempted(offset, id, event);
+        self.handed_on(offset, id, event);
+        self.remembered(offset, id, event);
         self.asked(recorded, event);
     }
 
@@ -198,192 +231,6 @@ impl Doctor {
                 }
             }
             _ => {}
-        }
-    }
-
-    fn delegated(&mut self, recorded: &Recorded, task: TaskId, event: &TaskEvent) {
-        use TaskEvent as E;
-        let offset = recorded.offset;
-        let (id, status) = match event {
-            E::DelegationQueued { delegation, .. } => (delegation, "queued"),
-            E::AttemptStarted { delegation, .. } => (delegation, "dispatching"),
-            E::DelegationRunning { delegation } => (delegation, "running"),
-            E::DelegationAwaiting { delegation, .. } => (delegation, "awaiting"),
-            E::DelegationPaused { delegation } => (delegation, "paused"),
-            E::DelegationSubmitted { delegation, .. } | E::DelegationReviewing { delegation, .. } => {
-                (delegation, "reviewing")
-            }
-            E::DelegationReviewed { delegation, .. }
-            | E::DelegationReviewStuck { delegation, .. }
-            | E::DelegationApproversSet { delegation, .. }
-            | E::DelegationOverdue { delegation, .. }
-            | E::DelegationRecovering { delegation, .. } => (delegation, ""),
-            E::DelegationEscalated { delegation, .. } => (delegation, "escalated"),
-            E::DelegationCancelling { delegation, .. } => (delegation, "cancelling"),
-            E::DelegationCompleted { delegation } => (delegation, "completed"),
-            E::DelegationCancelled { delegation, .. } => (delegation, "cancelled"),
-            E::DelegationFailed { delegation, .. } => (delegation, "failed"),
-            _ => return,
-        };
-        if let E::DelegationQueued { delegator, review, terms, .. } = event {
-            self.queued(recorded, task, event);
-            let known = self.delegations.entry(*id).or_insert_with(|| Mandate {
-                status: "queued",
-                delegator: *delegator,
-                review: review.clone(),
-                terms: terms.clone(),
-                overdue: false,
-                reminded: 0,
-                approvals: BTreeSet::new(),
-                evidence: 0,
-                cancelling: false,
-                live: None,
-            });
-            (known.review, known.evidence) = (review.clone(), 0);
-            known.approvals.clear();
-        }
-        let over = matches!(status, "completed" | "cancelled" | "failed");
-        let open = self.tasks.get(&task).and_then(|card| card.open);
-        if open.is_some_and(|open| open != *id) {
-            self.found("I2", offset, format!("task {task} has two open delegations"));
-        }
-        if let Some(card) = self.card(task) {
-            card.open = Some(*id).filter(|_| !over);
-        }
-        let Some(known) = self.delegations.get_mut(id) else {
-            return self.found("I1", offset, format!("delegation {id} was never queued"));
-        };
-        if matches!(known.status, "completed" | "cancelled" | "failed") {
-            let was = known.status;
-            return self.found("I1", offset, format!("delegation {id} was {was} and is {status}"));
-        }
-        if !status.is_empty() {
-            known.status = status;
-        }
-        // Whatever comes next, it waits anew.
-        if !status.is_empty() {
-            known.reminded = 0;
-        }
-        let told = std::mem::take(&mut known.overdue);
-        known.overdue = told && status.is_empty();
-        match event {
-            E::DelegationOverdue { .. } => {
-                known.overdue = true;
-                let fine = known.status == "queued" && !told;
-                if !fine {
-                    self.found("I9", offset, format!("delegation {id} was said to be overdue twice, or is not queued"));
-                }
-            }
-            E::DelegationSubmitted { evidence, .. } => known.evidence = evidence.len(),
-            E::DelegationReviewed { reviewer, verdict: Verdict::Approve, .. } => {
-                known.approvals.insert(*reviewer);
-            }
-            E::DelegationApproversSet { review, approvals, .. } => {
-                known.review.clone_from(review);
-                known.approvals = approvals.iter().copied().collect();
-            }
-            E::DelegationCancelling { .. } => known.cancelling = true,
-            E::DelegationCompleted { .. } => {
-                let may = |who: &Principal| {
-                    let named = known.review.approvers.is_empty() || known.review.approvers.contains(who);
-                    let other = known.review.by == Reviewers::Anyone || *who != known.delegator;
-                    who.user().is_some() && named && other
-                };
-                let approved = known.approvals.len() >= usize::from(known.review.approvals);
-                let fine = known.evidence > 0 && approved && known.approvals.iter().all(may);
-                let cancelled = known.cancelling;
-                if !fine {
-                    self.found("I10", offset, format!("delegation {id} was completed without what it needs"));
-                }
-                if cancelled {
-                    self.found("I17", offset, format!("delegation {id} was cancelled and then completed"));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn queued(&mut self, recorded: &Recorded, task: TaskId, event: &TaskEvent) {
-        let TaskEvent::DelegationQueued { tries, reason, step, not_before, .. } = event else { return };
-        let (offset, at, by) = (recorded.offset, recorded.at, recorded.actor);
-        let Some(card) = self.tasks.get_mut(&task) else { return };
-        let (used, retry_after) = (card.used, card.retry_after);
-        let mut wrong = vec![];
-        if *tries < used && !(*tries == 0 && by.user().is_some()) {
-            wrong.push(("I13", format!("{by} gave task {task} tries back")));
-        }
-        card.used = *tries;
-        if *reason != QueueReason::Retry && *tries == 0 {
-            card.steps.clear();
-        }
-        let taken = step.as_ref().filter(|step| !step.strategy.needs_a_person());
-        if let Some(step) = taken
-            && !card.steps.insert((step.fingerprint.clone(), step.strategy))
-        {
-            wrong.push(("I15", format!("task {task}: {:?} was tried against this failure before", step.strategy)));
-        }
-        if not_before.is_some_and(|time| time - at > PAUSE_MAX + retry_after) {
-            wrong.push(("I14", format!("task {task} waits too long for its next attempt")));
-        }
-        for (invariant, detail) in wrong {
-            self.found(invariant, offset, detail);
-        }
-    }
-
-    fn look_at_gates(&mut self) {
-        let closing = |card: &Card| -> Vec<TaskId> {
-            let gates = card.gates.iter().filter(|(_, gate)| matches!(gate, Gate::Blocks | Gate::ReviewReadyOk));
-            gates.map(|(id, _)| *id).collect()
-        };
-        let mut left: BTreeMap<TaskId, Vec<TaskId>> =
-            self.tasks.iter().map(|(id, card)| (*id, closing(card))).collect();
-        // What waits for nothing that is left is taken away, until nothing changes: a rest is a circle.
-        loop {
-            let free: Vec<TaskId> = left
-                .iter()
-                .filter(|(_, gates)| !gates.iter().any(|id| left.contains_key(id)))
-                .map(|(id, _)| *id)
-                .collect();
-            if free.is_empty() {
-                break;
-            }
-            for id in free {
-                left.remove(&id);
-            }
-        }
-        if let Some(id) = left.keys().next() {
-            self.found("I6", 0, format!("task {id} and {} other(s) wait in a circle", left.len() - 1));
-        }
-        let stuck: Vec<TaskId> =
-            self.tasks.iter().filter(|(_, card)| card.status == TaskStatus::Blocked).map(|(id, _)| *id).collect();
-        let stuck: Vec<TaskId> = stuck.into_iter().filter(|id| self.gates_are_open(*id)).collect();
-        for id in stuck {
-            self.found("I28", 0, format!("task {id} is blocked and every gate is open"));
-        }
-    }
-
-    fn look_at_delegations(&mut self) {
-        let open = |attempt: AttemptId| self.questions.values().any(|(of, open)| *of == attempt && *open);
-        let mut wrong = vec![];
-        for (id, mandate) in &self.delegations {
-            let asked = mandate.live.is_some_and(open);
-            let fine = match mandate.status {
-                "queued" | "paused" | "reviewing" | "escalated" => mandate.live.is_none(),
-                "dispatching" | "running" | "cancelling" => mandate.live.is_some(),
-                "awaiting" => mandate.live.is_some() && asked,
-                _ => mandate.live.is_none(),
-            };
-            if !fine {
-                wrong.push(("I9", format!("delegation {id} is {} and nothing moves it on", mandate.status)));
-            }
-        }
-        for (id, (attempt, _)) in self.questions.iter().filter(|(_, (_, open))| *open) {
-            if !self.attempts.get(attempt).is_some_and(|known| known.live) {
-                wrong.push(("I12", format!("question {id} is open and its attempt is over")));
-            }
-        }
-        for (invariant, detail) in wrong {
-            self.found(invariant, 0, detail);
         }
     }
 }

@@ -24,17 +24,18 @@ impl Doctor {
             TaskEvent::DecisionMade { delegation, right, agent, .. } => {
                 let own = self.attempts.values().any(|known| known.delegation == *delegation && known.agent == *agent);
                 let made = self.delegations.get(delegation).is_some_and(|it| it.delegator == Principal::Agent(*agent));
-                let left = self.rights.get_mut(right).filter(|(holder, left)| holder == agent && *left > 0);
-                let may = left.is_some_and(|(_, left)| {
-                    *left -= 1;
-                    true
-                });
-                if own || made || !may || recorded.actor != Principal::Agent(*agent) {
+                let held = self.rights.get_mut(right).filter(|(holder, _)| holder == agent);
+                let holds = held.is_some();
+                let left = held.is_some_and(|(_, left)| std::mem::replace(left, left.saturating_sub(1)) > 0);
+                if own || made || !holds || recorded.actor != Principal::Agent(*agent) {
                     self.found(
                         "I11",
                         offset,
                         format!("{agent} decided about delegation {delegation} without a right to"),
                     );
+                }
+                if holds && !left {
+                    self.found("I21", offset, format!("right {right} was used more often than it was given"));
                 }
                 self.decided = offset;
             }

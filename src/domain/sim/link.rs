@@ -137,6 +137,7 @@ impl Node {
         for done in completed {
             let offset = self.log.len() as u64 + 1;
             let Fact { subject, event } = done.fact;
+            let audience = done.audience;
             let recorded = Recorded {
                 offset,
                 id: EventId(Uuid::from_u128(offset.into())),
@@ -147,7 +148,7 @@ impl Node {
                 at,
                 cause: None,
                 trace: String::new(),
-                audience: None,
+                audience,
                 event,
             };
             fold(&mut self.models, &recorded);

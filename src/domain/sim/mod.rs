@@ -6,7 +6,6 @@
 
 mod back;
 mod following;
-mod fuse;
 mod link;
 mod outside;
 mod people;

@@ -14,11 +14,10 @@ const FOUND_MAX: usize = 40;
 /// The promises that no workspace in memory can show, and what shows them.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("I16", "the log keeps every artifact by its nature; that readers find them: `link doctor`, tests/it/recovery.rs"),
-    ("I21", "tests/it/limits.rs for requests; there are no quotas of work"),
-    ("I22", "tests/it/access_matrix.rs, access_feed.rs and access_wall.rs"),
+    ("I22", "`link doctor`, tests/it/access_matrix.rs, access_feed.rs and access_wall.rs"),
     ("I23", "`link verify`, `link doctor`, tests/it/crash.rs"),
-    ("I24", "Link has no streams of this kind"),
-    ("I26", "Link has no hand-offs yet"),
+    ("I24", "these worlds have no conversations and no documents: `link doctor`, domain/tests/planted.rs"),
+    ("I26", "nobody hands work on in these worlds: `link doctor`, domain/tests/laws_hand_offs.rs"),
 ];
 
 /// What one world, or all of them, counted.

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
-    claim::{Claims, clash},
-    doctor::Doctor,
+    doctor::{Doctor, is_over, standing},
     event::{Event, Recorded, TaskEvent},
     ids::*,
     principal::Principal,
@@ -12,7 +11,7 @@ use crate::domain::{
     task::{Review, Reviewers},
 };
 
-use super::{fuse::Fuses, report::Tally};
+use super::report::Tally;
 
 /// What may run at the same time in a simulated workspace.
 pub(super) const BULKHEADS: Bulkheads = Bulkheads { workspace: 12, background: 9 };
@@ -44,7 +43,6 @@ pub(super) struct Stuck {
 #[derive(Default)]
 pub(super) struct Watch {
     pub doctor: Doctor,
-    fuses: Fuses,
     pub cards: BTreeMap<DelegationId, Card>,
     /// Questions that nobody has answered.
     pub questions: BTreeMap<InterruptId, (DelegationId, AttemptId)>,
@@ -53,9 +51,6 @@ pub(super) struct Watch {
     /// Attempts that count, with their tasks.
     live: BTreeMap<AttemptId, DelegationId>,
     keys: BTreeSet<String>,
-    /// What each task claims, and which attempts may still write there.
-    claims: BTreeMap<TaskId, Claims>,
-    writers: BTreeMap<AttemptId, TaskId>,
     pub tally: Tally,
 }
 
@@ -82,45 +77,12 @@ impl Watch {
         let (Subject::Task(task), Event::Task(event)) = (recorded.subject, &recorded.event) else { return None };
         looked_at(event).iter().for_each(|invariant| self.tally.looked(invariant, 1));
         if matches!(event, TaskEvent::AttemptStarted { .. }) {
-            self.tally.looked("I19", 1);
             let running = self.live.len();
             let bound = BULKHEADS.workspace as usize;
             self.kept("I20", running < bound, || format!("{running} attempts run and one more starts"));
         }
-        if let Some(wrong) = self.fuses.event(recorded, event) {
-            self.tally.found("I19", wrong);
-        }
-        self.claimed(task, event);
         self.attempted(event);
         self.moved(task, event, now, life)
-    }
-
-    fn claimed(&mut self, task: TaskId, event: &TaskEvent) {
-        use TaskEvent as E;
-        match event {
-            E::Created { claims, .. } | E::Updated { claims: Some(claims), .. } => {
-                self.claims.insert(task, claims.clone());
-            }
-            E::AttemptStarted { attempt, .. } => {
-                let own = self.claims.get(&task).cloned().unwrap_or_default();
-                let mut others = self.writers.values().filter(|other| **other != task);
-                let clashes =
-                    others.any(|other| self.claims.get(other).is_some_and(|held| clash(&own, held).is_some()));
-                self.kept("I27", !clashes, || format!("attempt {attempt} may write where another one does"));
-                self.writers.insert(*attempt, task);
-            }
-            E::AttemptSucceeded { attempt }
-            | E::AttemptFailed { attempt, .. }
-            | E::AttemptLost { attempt, .. }
-            | E::AttemptCancelled { attempt, .. }
-            | E::AttemptSuperseded { attempt }
-                if !event.leaves_an_agent_at_work() =>
-            {
-                self.writers.remove(attempt);
-            }
-            E::AttemptReleased { attempt, .. } => drop(self.writers.remove(attempt)),
-            _ => {}
-        }
     }
 
     fn attempted(&mut self, event: &TaskEvent) {
@@ -156,22 +118,12 @@ impl Watch {
     }
 
     fn moved(&mut self, task: TaskId, event: &TaskEvent, now: u64, life: u32) -> Option<DelegationId> {
-        use TaskEvent as E;
-        let (id, status) = match event {
-            E::DelegationQueued { delegation, .. } => (delegation, "queued"),
-            E::AttemptStarted { delegation, .. } => (delegation, "dispatching"),
-            E::DelegationRunning { delegation } => (delegation, "running"),
-            E::DelegationAwaiting { delegation, .. } => (delegation, "awaiting"),
-            E::DelegationPaused { delegation } => (delegation, "paused"),
-            E::DelegationReviewing { delegation, .. } => (delegation, "reviewing"),
-            E::DelegationEscalated { delegation, .. } => (delegation, "escalated"),
-            E::DelegationCancelling { delegation, .. } => (delegation, "cancelling"),
-            E::DelegationCompleted { delegation } => return self.over(delegation, "completed", now),
-            E::DelegationCancelled { delegation, .. } => return self.over(delegation, "cancelled", now),
-            E::DelegationFailed { delegation, .. } => return self.over(delegation, "failed", now),
-            _ => return None,
-        };
-        if let E::DelegationQueued { delegator, review, .. } = event {
+        let (id, _) = standing(event).filter(|(_, status)| !status.is_empty())?;
+        let status = self.doctor.stands(id)?;
+        if is_over(status) {
+            return self.over(id, status, now);
+        }
+        if let TaskEvent::DelegationQueued { delegator, review, .. } = event {
             let (delegator, review) = (*delegator, review.clone());
             let new = || Card {
                 task,
@@ -183,18 +135,18 @@ impl Watch {
                 next_since: None,
                 cancelling: None,
             };
-            self.cards.entry(*id).or_insert_with(new);
+            self.cards.entry(id).or_insert_with(new);
         }
-        let card = self.cards.get_mut(id)?;
+        let card = self.cards.get_mut(&id)?;
         (card.status, card.next_since) = (status, None);
         if status == "cancelling" {
             card.cancelling = Some((now, life));
         }
-        Some(*id)
+        Some(id)
     }
 
-    fn over(&mut self, id: &DelegationId, how: &'static str, now: u64) -> Option<DelegationId> {
-        if let Some(card) = self.cards.remove(id) {
+    fn over(&mut self, id: DelegationId, how: &'static str, now: u64) -> Option<DelegationId> {
+        if let Some(card) = self.cards.remove(&id) {
             self.went_on(card.stuck, now);
             *self.tally.ends.entry(how).or_default() += 1;
         }
@@ -233,9 +185,17 @@ fn looked_at(event: &TaskEvent) -> &'static [&'static str] {
         E::Created { .. } => &["I1", "I18"],
         E::Transitioned { .. } => &["I1"],
         E::Ready { .. } => &["I8"],
-        E::DelegationQueued { .. } => &["I1", "I2", "I13", "I14", "I15"],
+        E::DelegationQueued { .. } => &["I1", "I2", "I13", "I14", "I15", "I21"],
         E::DelegationCompleted { .. } => &["I1", "I2", "I10", "I17"],
-        E::AttemptStarted { .. } => &["I1", "I2", "I7", "I13", "I18", "I20"],
+        E::AttemptStarted { .. } => &["I1", "I2", "I7", "I13", "I18", "I19", "I20", "I27"],
+        E::Updated { claims: Some(_), .. } => &["I27"],
+        E::HandOffOffered { .. } | E::HandOffAccepted { .. } | E::HandOffDeclined { .. } | E::HandOffLapsed { .. } => {
+            &["I26"]
+        }
+        E::FanOutOpened { .. } => &["I21"],
+        E::Checkpointed { .. } => &["I18", "I21", "I25"],
+        E::RolledBack { .. } => &["I25"],
+        E::DecisionMade { .. } => &["I11", "I21"],
         E::AttemptSucceeded { .. }
         | E::AttemptFailed { .. }
         | E::AttemptLost { .. }
@@ -245,8 +205,8 @@ fn looked_at(event: &TaskEvent) -> &'static [&'static str] {
         | E::Progress { .. }
         | E::AttemptTool { .. }
         | E::AttemptUsage { .. }
-        | E::InterruptOpened { .. }
         | E::ArtifactRecorded { .. } => &["I3"],
+        E::InterruptOpened { .. } => &["I3", "I18"],
         E::InterruptResolved { .. } => &["I11"],
         E::DelegationRunning { .. }
         | E::DelegationAwaiting { .. }

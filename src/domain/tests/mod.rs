@@ -40,6 +40,7 @@ mod plan_people;
 mod plan_squad;
 mod plan_talk;
 mod plan_work;
+mod planted;
 mod regressions;
 mod scene;
 mod transitions;

@@ -51,6 +51,8 @@ pub(crate) struct Entry {
     /// Facts with the same number were committed as one.
     pub commit: usize,
     pub by: Principal,
+    /// Who hears of it, where not everybody does.
+    pub audience: Option<Vec<Principal>>,
     pub fact: Fact,
 }
 
@@ -129,9 +131,9 @@ impl World {
         }
         let completed = self.workspace.complete(self.head(), self.now, facts).map_err(Refused::Rejected)?;
         self.commits += 1;
-        for Completed { fact, .. } in &completed {
-            let entry =
-                Entry { offset: self.head() + 1, at: self.now, commit: self.commits, by: ask.by, fact: fact.clone() };
+        for Completed { fact, audience, .. } in &completed {
+            let (offset, at, commit, by) = (self.head() + 1, self.now, self.commits, ask.by);
+            let entry = Entry { offset, at, commit, by, audience: audience.clone(), fact: fact.clone() };
             fold_into(&mut self.models, &entry);
             self.versions.insert(fact.subject, entry.offset);
             self.ledger.fold(&entry);
@@ -188,7 +190,7 @@ impl World {
             at: entry.at,
             cause: None,
             trace: String::new(),
-            audience: None,
+            audience: entry.audience.clone(),
             event: entry.fact.event.clone(),
         };
         self.log.iter().map(read).collect()

@@ -10,12 +10,13 @@ use crate::domain::{
     ids::*,
 };
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Fuse {
     failures: Vec<DateTime<Utc>>,
     blown: Option<Blown>,
 }
 
+#[derive(Clone)]
 struct Blown {
     until: DateTime<Utc>,
     times: u32,
@@ -23,7 +24,7 @@ struct Blown {
 }
 
 /// All of them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Fuses {
     fuses: BTreeMap<InstanceId, Fuse>,
     running: BTreeMap<AttemptId, (InstanceId, DateTime<Utc>)>,
