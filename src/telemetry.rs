@@ -65,6 +65,7 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     ("link_peer_frames_total", "counter", "Frames of connected agents, by what became of them"),
     ("link_peer_ends_total", "counter", "Ends of connections of agents, by close code"),
     ("link_clients_connected", "gauge", "Open sockets of clients"),
+    ("link_clients_awake", "gauge", "Clients whose actor has had something to do in the last seconds"),
     ("link_relays_fallen_total", "counter", "Relays that failed and were started anew"),
     ("link_clients_too_slow_total", "counter", "Clients that were cut because they did not read"),
 ];

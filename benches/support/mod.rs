@@ -8,6 +8,10 @@ pub use table::Table;
 
 use std::path::PathBuf;
 
+/// What Link itself is built with.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Runs a bench when it was started by `cargo bench`; `cargo test` only checks that it builds.
 pub fn main(bench: impl Future<Output = ()>) {
     if std::env::args().any(|argument| argument == "--bench") {

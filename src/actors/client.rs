@@ -8,13 +8,12 @@
 //! An event is sent when its offset follows the cursor; the cursor is with the relay or here, never with both. So a
 //! subscription sees each event once and in order, whatever comes in whichever order from the feed.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
-use futures::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use ractor_cluster::RactorMessage;
 use serde_json::Value;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     domain::{access::Viewer, ids::WorkspaceId},
@@ -22,23 +21,20 @@ use crate::{
 };
 
 use super::{
+    client_handle::{ClientHandle, ClientId},
     context::Context,
-    ear::{Ear, OUTBOX_MAX, TooSlow},
+    ear::{Ear, TooSlow},
     feed::Signal,
     knowledge::Standing,
     member::Member,
-    outlet::{Ending, Outlet, TOO_SLOW},
-    presence::{self, Connection},
+    outlet::{Ending, TOO_SLOW},
+    presence,
     replay::PAGE_MAX,
-    subscription::Subscription,
+    subscription::{Refusal, Subscription, Told, Wanted},
 };
-
-pub use super::subscription::{Outgoing, Refusal, Told, Wanted};
 
 /// Subscriptions of one client.
 pub const SUBSCRIPTIONS_MAX: usize = 64;
-/// How long an answer is waited for: the actor may be in the middle of a page.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(75);
 /// The member was removed.
 const REMOVED: Ending = Ending { code: 4003, reason: "no longer a member of the workspace" };
 
@@ -59,70 +55,21 @@ pub enum ClientMessage {
     Signalled(Arc<Signal>),
     /// Read on in the log for a subscription.
     Replay(WorkspaceId, u64),
+    /// Fall asleep, if this many messages are all that there were.
+    Sleep(u64),
 }
 
-/// A cheap handle on a client.
-#[derive(Clone)]
-pub struct ClientHandle {
-    actor: ActorRef<ClientMessage>,
+/// The actor.
+pub(super) struct Client;
+
+/// A client that is awake.
+pub(super) struct Awake {
+    handle: ClientHandle,
+    /// `None` once it has fallen asleep.
+    state: Option<Box<ClientState>>,
 }
 
-impl ClientHandle {
-    /// Starts a client behind a door; what it is told comes out of the receiver.
-    pub async fn start(
-        context: Arc<Context>,
-        viewer: Viewer,
-    ) -> Result<(Self, mpsc::Receiver<Outgoing>), ractor::SpawnErr> {
-        let (outbox, frames) = mpsc::channel(OUTBOX_MAX);
-        Ok((Self::spawn(context, viewer, Ear::Door(outbox)).await?, frames))
-    }
-
-    /// Starts a client on a socket; what it is told is written there.
-    pub async fn on(context: Arc<Context>, viewer: Viewer, outlet: Arc<Outlet>) -> Result<Self, ractor::SpawnErr> {
-        Self::spawn(context, viewer, Ear::Socket(outlet)).await
-    }
-
-    async fn spawn(context: Arc<Context>, viewer: Viewer, ear: Ear) -> Result<Self, ractor::SpawnErr> {
-        let Some(watch) = context.clients.supervisor().cloned() else {
-            return Err(ractor::SpawnErr::StartupFailed("the node has not begun".into()));
-        };
-        let (actor, _) = Actor::spawn_linked(None, Client, (context, viewer, ear), watch).await?;
-        Ok(Self { actor })
-    }
-
-    /// Subscribes; the answer is the head of the log, and events follow by themselves. The request is on its way when
-    /// this returns. Who waits for the answer has to read the frames meanwhile: a replay may be waiting for that.
-    pub fn subscribe(&self, wanted: Wanted) -> impl Future<Output = Result<u64, Refusal>> + Send + 'static {
-        let (reply, answer) = ractor::concurrency::oneshot();
-        let sent = self.actor.cast(ClientMessage::Subscribe(wanted, reply.into()));
-        async move {
-            sent.map_err(|_| Refusal::Unavailable)?;
-            let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
-            answer.map_err(|_| Refusal::Unavailable)?.map_err(|_| Refusal::Unavailable)?
-        }
-    }
-
-    /// Ends a subscription; the future ends when that is among the frames. The request is on its way when this returns.
-    pub fn unsubscribe(&self, workspace: WorkspaceId, id: Value) -> impl Future<Output = ()> + Send + 'static {
-        let (reply, answer) = ractor::concurrency::oneshot();
-        // A client that is gone has no frames either.
-        let _ = self.actor.cast(ClientMessage::Unsubscribe(workspace, id, reply.into()));
-        tokio::time::timeout(ANSWER_TIMEOUT, answer).map(drop)
-    }
-
-    /// Names the connection, for as long as it lives.
-    pub fn connection(&self) -> Connection {
-        Connection(self.actor.get_cell())
-    }
-
-    /// Ends the client.
-    pub fn stop(&self) {
-        self.actor.stop(None);
-    }
-}
-
-struct Client;
-
+/// What a client is, awake or asleep.
 pub(super) struct ClientState {
     pub(super) context: Arc<Context>,
     pub(super) viewer: Viewer,
@@ -144,25 +91,20 @@ impl Drop for ClientState {
 
 impl Actor for Client {
     type Msg = ClientMessage;
-    type State = ClientState;
-    type Arguments = (Arc<Context>, Viewer, Ear);
+    type State = Awake;
+    type Arguments = (ClientHandle, Box<ClientState>);
 
     async fn pre_start(
         &self,
         _: ActorRef<ClientMessage>,
-        (context, viewer, ear): Self::Arguments,
-    ) -> Result<ClientState, ActorProcessingErr> {
-        metrics::gauge!("link_clients_connected").increment(1.0);
-        Ok(ClientState { context, viewer, ear, subscriptions: HashMap::new(), generation: 0 })
+        (handle, state): Self::Arguments,
+    ) -> Result<Awake, ActorProcessingErr> {
+        Ok(Awake { handle, state: Some(state) })
     }
 
-    async fn post_stop(
-        &self,
-        myself: ActorRef<ClientMessage>,
-        state: &mut ClientState,
-    ) -> Result<(), ActorProcessingErr> {
-        for workspace in state.subscriptions.keys() {
-            state.context.feed.leave(*workspace, myself.get_id());
+    async fn post_stop(&self, _: ActorRef<ClientMessage>, awake: &mut Awake) -> Result<(), ActorProcessingErr> {
+        if let Some(state) = &awake.state {
+            state.leave(awake.handle.id());
         }
         Ok(())
     }
@@ -171,16 +113,38 @@ impl Actor for Client {
         &self,
         myself: ActorRef<ClientMessage>,
         message: ClientMessage,
-        state: &mut ClientState,
+        Awake { handle, state }: &mut Awake,
     ) -> Result<(), ActorProcessingErr> {
-        // In a box: an idle client needs no room for it.
-        let flow = Box::pin(state.hear(&myself, message)).await;
-        flow.or_else(|TooSlow| state.give_up(&myself))
+        if let ClientMessage::Sleep(asked_after) = message {
+            if handle.fall_asleep(asked_after, state) {
+                myself.stop(None);
+            }
+            return Ok(());
+        }
+        if let Some(state) = state
+            && let Err(TooSlow) = state.hear(handle, message).await
+        {
+            state.give_up(&myself);
+        }
+        Ok(())
     }
 }
 
 impl ClientState {
-    async fn hear(&mut self, myself: &ActorRef<ClientMessage>, message: ClientMessage) -> Result<(), TooSlow> {
+    /// Nobody has subscribed to anything yet.
+    pub(super) fn new(context: Arc<Context>, viewer: Viewer, ear: Ear) -> Self {
+        metrics::gauge!("link_clients_connected").increment(1.0);
+        Self { context, viewer, ear, subscriptions: HashMap::new(), generation: 0 }
+    }
+
+    /// Hears nothing more.
+    pub(super) fn leave(&self, client: ClientId) {
+        for workspace in self.subscriptions.keys() {
+            self.context.feed.leave(*workspace, client);
+        }
+    }
+
+    async fn hear(&mut self, myself: &ClientHandle, message: ClientMessage) -> Result<(), TooSlow> {
         match message {
             ClientMessage::Subscribe(wanted, reply) => {
                 let answer = self.subscribe(myself, wanted).await;
@@ -191,7 +155,7 @@ impl ClientState {
             }
             ClientMessage::Unsubscribe(workspace, id, reply) => {
                 self.subscriptions.remove(&workspace);
-                self.context.feed.left(workspace, myself.get_id()).await;
+                self.context.feed.left(workspace, myself.id()).await;
                 let told = self.ear.tell(Told::Unsubscribed { id }).await;
                 let _ = reply.send(());
                 told
@@ -221,24 +185,25 @@ impl ClientState {
                 Some(_) => self.replay(myself, workspace).await,
                 None => Ok(()),
             },
+            // Whoever is awake deals with it.
+            ClientMessage::Sleep(_) => Ok(()),
         }
     }
 
     /// The socket does not take what it is sent.
-    fn give_up(&self, myself: &ActorRef<ClientMessage>) -> Result<(), ActorProcessingErr> {
+    fn give_up(&self, myself: &ActorRef<ClientMessage>) {
         if let Some(outlet) = self.ear.socket() {
             outlet.end(TOO_SLOW);
         }
         // At a door, its end says it.
         myself.stop(Some("too slow".into()));
-        Ok(())
     }
 
     fn current(&mut self, workspace: WorkspaceId, generation: u64) -> Option<&mut Subscription> {
         self.subscriptions.get_mut(&workspace).filter(|known| known.generation == generation)
     }
 
-    async fn subscribe(&mut self, myself: &ActorRef<ClientMessage>, wanted: Wanted) -> Result<u64, Refusal> {
+    async fn subscribe(&mut self, myself: &ClientHandle, wanted: Wanted) -> Result<u64, Refusal> {
         let workspace = wanted.workspace;
         if self.subscriptions.len() >= SUBSCRIPTIONS_MAX && !self.subscriptions.contains_key(&workspace) {
             return Err(Refusal::TooMany);
@@ -246,14 +211,14 @@ impl ClientState {
         let standing = self.standing(workspace).await.map_err(|_| Refusal::Unavailable)?.ok_or(Refusal::NotFound)?;
         if self.subscriptions.remove(&workspace).is_some() {
             // Of the one before nothing may come after the answer to this one.
-            self.context.feed.left(workspace, myself.get_id()).await;
+            self.context.feed.left(workspace, myself.id()).await;
         }
         self.begin(myself, wanted, standing).await.map_err(|TooSlow| Refusal::Unavailable)
     }
 
     async fn begin(
         &mut self,
-        myself: &ActorRef<ClientMessage>,
+        myself: &ClientHandle,
         Wanted { id, workspace, topics, after }: Wanted,
         Standing { rights, head }: Standing,
     ) -> Result<u64, TooSlow> {
@@ -280,7 +245,7 @@ impl ClientState {
     }
 
     /// Hands a subscription over to the relay, which hands it back when it does not know what follows.
-    pub(super) fn join(&self, myself: &ActorRef<ClientMessage>, workspace: WorkspaceId, known: u64) {
+    pub(super) fn join(&self, myself: &ClientHandle, workspace: WorkspaceId, known: u64) {
         let Some(subscription) = self.subscriptions.get(&workspace) else { return };
         let member = Member {
             client: myself.clone(),
@@ -318,11 +283,11 @@ impl ClientState {
     }
 
     /// Tells who is here, to who has just begun to listen.
-    async fn greet(&mut self, myself: &ActorRef<ClientMessage>, workspace: WorkspaceId, generation: u64) {
+    async fn greet(&mut self, myself: &ClientHandle, workspace: WorkspaceId, generation: u64) {
         let context = self.context.clone();
         let Some(subscription) = self.current(workspace, generation) else { return };
         subscription.caught_up = true;
-        presence::greet(&context, workspace, &subscription.topics, myself.get_id()).await;
+        presence::greet(&context, workspace, &subscription.topics, myself.id()).await;
     }
 
     async fn signalled(&mut self, signal: &Arc<Signal>) {
@@ -336,9 +301,9 @@ impl ClientState {
     }
 
     /// A member who was removed sees nothing that was committed after.
-    pub(super) async fn revoke(&mut self, myself: &ActorRef<ClientMessage>, workspace: WorkspaceId) {
+    pub(super) async fn revoke(&mut self, myself: &ClientHandle, workspace: WorkspaceId) {
         self.subscriptions.remove(&workspace);
-        self.context.feed.leave(workspace, myself.get_id());
+        self.context.feed.leave(workspace, myself.id());
         self.ear.end(REMOVED).await;
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 use super::{
-    context::Context, presence::Keeper, request::CommandError, supervision::Intensity, supervisor,
+    clients::Clients, context::Context, presence::Keeper, request::CommandError, supervision::Intensity, supervisor,
     workspace::WorkspaceHandle,
 };
 
@@ -104,7 +104,7 @@ impl Actor for Root {
         myself: ActorRef<DirectoryMessage>,
         (context, active): Self::Arguments,
     ) -> Result<RootState, ActorProcessingErr> {
-        context.clients.begin(myself.get_cell()).await?;
+        Clients::begin(&context, myself.get_cell()).await?;
         myself.cast(DirectoryMessage::Keep)?;
         let (names, failing) = (HashMap::new(), HashMap::new());
         Ok(RootState { context, active, names, failing, keeper: None, keeper_failing: Intensity::default() })

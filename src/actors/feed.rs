@@ -9,7 +9,6 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use dashmap::DashMap;
-use ractor::ActorId;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -21,6 +20,7 @@ use crate::domain::{
 };
 
 use super::{
+    client_handle::ClientId,
     encoding::Encoded,
     knowledge::Knowledge,
     member::Member,
@@ -238,14 +238,14 @@ impl Feed {
     }
 
     /// Lets a client hear nothing more.
-    pub(super) fn leave(&self, workspace: WorkspaceId, client: ActorId) {
+    pub(super) fn leave(&self, workspace: WorkspaceId, client: ClientId) {
         if let Some(room) = self.rooms.get(&workspace) {
             let _ = room.post(Item::Leave(client, None));
         }
     }
 
     /// The same; returns when nothing more comes.
-    pub(super) async fn left(&self, workspace: WorkspaceId, client: ActorId) {
+    pub(super) async fn left(&self, workspace: WorkspaceId, client: ClientId) {
         let (done, left) = oneshot::channel();
         let posted = self.rooms.get(&workspace).is_some_and(|room| room.post(Item::Leave(client, Some(done))).is_ok());
         if posted {
@@ -281,7 +281,7 @@ impl Feed {
     }
 
     /// Hands a signal to one of those who listen.
-    pub(super) fn send_to(&self, client: ActorId, signal: Signal) {
+    pub(super) fn send_to(&self, client: ClientId, signal: Signal) {
         if let Some(room) = self.rooms.get(&signal.workspace) {
             let _ = room.post(Item::To(client, Arc::new(signal)));
         }

@@ -3,7 +3,6 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use ractor::{ActorId, ActorRef};
 use tokio::time::Instant;
 
 use crate::domain::{
@@ -14,6 +13,7 @@ use crate::domain::{
 
 use super::{
     client::ClientMessage,
+    client_handle::{ClientHandle, ClientId},
     ear::Ear,
     encoding::Encoding,
     feed::{Committed, Signal, Topics},
@@ -66,7 +66,7 @@ impl From<Taken> for Fate {
 
 /// A client that listens live.
 pub(super) struct Member {
-    pub client: ActorRef<ClientMessage>,
+    pub client: ClientHandle,
     pub ear: Ear,
     pub who: Principal,
     pub topics: Arc<Topics>,
@@ -173,7 +173,7 @@ impl Member {
 /// Members that see the same: the same topics, nothing hidden from them, the same encoding; or all others.
 #[derive(Default)]
 pub(super) struct Group {
-    pub members: HashMap<ActorId, Member>,
+    pub members: HashMap<ClientId, Member>,
     cursor_told: Option<Instant>,
 }
 
@@ -184,7 +184,7 @@ impl Drop for Group {
             match &member.ear {
                 Ear::Socket(outlet) => outlet.end(FELL),
                 // Whoever is at a door hears the end of its actor.
-                Ear::Door(_) => member.client.stop(None),
+                Ear::Door(_) => member.client.stop(),
             }
         }
     }

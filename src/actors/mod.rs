@@ -19,6 +19,7 @@
 pub mod checkpoints;
 mod children;
 pub mod client;
+pub mod client_handle;
 pub mod clients;
 mod clocks;
 mod conductor;
@@ -49,7 +50,7 @@ mod ring;
 mod room;
 mod run;
 mod stopping;
-mod subscription;
+pub mod subscription;
 pub mod supervision;
 mod supervisor;
 mod texts;

@@ -1,4 +1,4 @@
-//! Who is here, on this node: several connections of one person count as one, each as long as its client actor lives;
+//! Who is here, on this node: several connections of one person count as one, each as long as its client lives;
 //! what was said without a connection counts for a while. Kept in memory only, bounded by the members.
 //!
 //! A supervised keeper looks for what ended and tells the others what changed, gathered over a moment. The table
@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use dashmap::DashMap;
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorStatus};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_cluster::RactorMessage;
 use serde::Serialize;
 use serde_json::json;
@@ -25,6 +25,7 @@ use crate::{
 };
 
 use super::{
+    client_handle::{ClientHandle, ClientId},
     context::Context,
     feed::{Signal, Topics},
 };
@@ -56,14 +57,10 @@ pub struct Seen {
     pub since: Option<DateTime<Utc>>,
 }
 
-/// A socket, as long as it is open.
-#[derive(Clone)]
-pub struct Connection(pub(super) ActorCell);
-
 /// Where a word about someone comes from.
 struct Source {
     /// `None` without a connection.
-    connection: Option<Connection>,
+    connection: Option<ClientHandle>,
     until: Option<DateTime<Utc>>,
     status: Status,
     text: Option<String>,
@@ -71,12 +68,11 @@ struct Source {
 
 impl Source {
     fn counts(&self, now: DateTime<Utc>) -> bool {
-        let open = |cell: &Connection| !matches!(cell.0.get_status(), ActorStatus::Stopping | ActorStatus::Stopped);
-        self.connection.as_ref().is_none_or(open) && self.until.is_none_or(|until| now < until)
+        self.connection.as_ref().is_none_or(ClientHandle::is_open) && self.until.is_none_or(|until| now < until)
     }
 
-    fn is_of(&self, connection: Option<&Connection>) -> bool {
-        self.connection.as_ref().map(|known| known.0.get_id()) == connection.map(|other| other.0.get_id())
+    fn is_of(&self, connection: Option<&ClientHandle>) -> bool {
+        self.connection.as_ref().map(|known| known.id()) == connection.map(ClientHandle::id)
     }
 }
 
@@ -130,7 +126,7 @@ impl Presence {
     fn set(
         &self,
         (workspace, who): (WorkspaceId, Principal),
-        connection: Option<Connection>,
+        connection: Option<ClientHandle>,
         (status, text): (Status, Option<String>),
         now: DateTime<Utc>,
     ) -> (Seen, bool) {
@@ -180,7 +176,7 @@ impl Presence {
 pub fn set(
     context: &Context,
     whose: (WorkspaceId, Principal),
-    connection: Option<Connection>,
+    connection: Option<ClientHandle>,
     word: (Status, Option<String>),
 ) -> Seen {
     let (seen, news) = context.presence.set(whose, connection, word, context.clock.now());
@@ -200,7 +196,7 @@ pub(super) fn tell_agent(context: &Context, workspace: WorkspaceId, event: &Reco
 }
 
 /// Tells one client who is here, as it begins to listen; nothing where nobody is, or where it did not ask for it.
-pub(super) async fn greet(context: &Context, workspace: WorkspaceId, topics: &Topics, client: ActorId) {
+pub(super) async fn greet(context: &Context, workspace: WorkspaceId, topics: &Topics, client: ClientId) {
     let topic = Subject::Workspace(workspace);
     if !topics.let_through(&topic) {
         return;

@@ -11,13 +11,13 @@ use std::{
     time::Duration,
 };
 
-use ractor::ActorId;
 use tokio::time::Instant;
 
 use crate::domain::ids::WorkspaceId;
 
 use super::{
     client::ClientMessage,
+    client_handle::ClientId,
     feed::{Batch, Committed},
     member::{Fate, Group, Member, Piece, View},
     ring::Ring,
@@ -162,7 +162,7 @@ impl Relay {
     }
 
     fn join(&mut self, mut member: Member, known: u64) {
-        self.take(member.client.get_id());
+        self.take(member.client.id());
         let at = *self.at.get_or_insert(known);
         if member.cursor < at {
             let Some(missed) = self.ring.after(member.cursor) else { return member.fall_behind(self.workspace) };
@@ -186,7 +186,7 @@ impl Relay {
     }
 
     fn place(&mut self, member: Member) {
-        let id = member.client.get_id();
+        let id = member.client.id();
         let together = self.at == Some(member.cursor) && member.rights.are_plain();
         let group = match member.ear.socket().filter(|_| together) {
             Some(outlet) => {
@@ -198,12 +198,12 @@ impl Relay {
         group.members.insert(id, member);
     }
 
-    fn find(&mut self, id: ActorId) -> Option<&mut Member> {
+    fn find(&mut self, id: ClientId) -> Option<&mut Member> {
         let grouped = self.groups.values_mut().find_map(|group| group.members.get_mut(&id));
         grouped.or(self.apart.members.get_mut(&id))
     }
 
-    fn take(&mut self, id: ActorId) {
+    fn take(&mut self, id: ClientId) {
         if self.apart.members.remove(&id).is_none() {
             let mut emptied = false;
             for group in self.groups.values_mut() {

@@ -2,8 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ractor::ActorRef;
-
 use crate::{
     domain::{access, event::Recorded, ids::WorkspaceId},
     persistence::{log, queries},
@@ -11,6 +9,7 @@ use crate::{
 
 use super::{
     client::{ClientMessage, ClientState},
+    client_handle::ClientHandle,
     ear::{Ear, TooSlow},
     feed::Committed,
     outlet::Taken,
@@ -27,11 +26,7 @@ const RETRY: Duration = Duration::from_millis(500);
 impl ClientState {
     /// Reads one page of the log; a client that is an hour behind costs one page of memory, and one that takes nothing
     /// costs none.
-    pub(super) async fn replay(
-        &mut self,
-        myself: &ActorRef<ClientMessage>,
-        workspace: WorkspaceId,
-    ) -> Result<(), TooSlow> {
+    pub(super) async fn replay(&mut self, myself: &ClientHandle, workspace: WorkspaceId) -> Result<(), TooSlow> {
         let Some(subscription) = self.subscriptions.get(&workspace) else { return Ok(()) };
         let (cursor, limit, generation) = (subscription.cursor, subscription.page, subscription.generation);
         self.ear.room().await?;
@@ -79,12 +74,12 @@ impl ClientState {
 
     fn try_later(
         &self,
-        myself: &ActorRef<ClientMessage>,
+        myself: &ClientHandle,
         (workspace, generation): (WorkspaceId, u64),
         error: &log::Error,
     ) -> Result<(), TooSlow> {
         tracing::warn!(%workspace, %error, "replay interrupted; it goes on in a moment");
-        myself.send_after(RETRY, move || ClientMessage::Replay(workspace, generation));
+        myself.cast_after(RETRY, ClientMessage::Replay(workspace, generation));
         Ok(())
     }
 }

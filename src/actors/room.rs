@@ -9,7 +9,6 @@ use std::{
 };
 
 use futures::FutureExt;
-use ractor::ActorId;
 use tokio::{
     sync::{Notify, oneshot},
     task::AbortHandle,
@@ -19,6 +18,7 @@ use tokio::{
 use crate::domain::ids::WorkspaceId;
 
 use super::{
+    client_handle::ClientId,
     feed::{Batch, Signal},
     member::Member,
     relay::Relay,
@@ -42,11 +42,11 @@ pub(super) enum Item {
     /// Something ephemeral happened.
     Signal(Arc<Signal>),
     /// The same, for one member.
-    To(ActorId, Arc<Signal>),
+    To(ClientId, Arc<Signal>),
     /// Somebody begins to listen, who knows that the log is, or was, this long.
     Join(Box<Member>, u64),
     /// Somebody hears nothing more.
-    Leave(ActorId, Option<oneshot::Sender<()>>),
+    Leave(ClientId, Option<oneshot::Sender<()>>),
     /// More of a running text is to be told.
     Text(Writing),
 }

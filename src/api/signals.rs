@@ -3,11 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    actors::{
-        feed::Signal,
-        knowledge,
-        presence::{self, Connection},
-    },
+    actors::{client_handle::ClientHandle, feed::Signal, knowledge, presence},
     domain::{
         access::Verdict,
         conversation::ConversationKind,
@@ -31,7 +27,7 @@ pub(super) const TYPING: &str = "user:typing";
 impl Api {
     /// Notes how someone is for as long as their connection lives; nothing happens where they are no member, or where
     /// the database does not answer.
-    pub async fn present(&self, who: &Identity, workspace: WorkspaceId, connection: Connection, status: Presence) {
+    pub async fn present(&self, who: &Identity, workspace: WorkspaceId, connection: ClientHandle, status: Presence) {
         let (context, principal) = (self.services().context(), who.principal);
         let access = queries::access(&context.pool, Scope::Workspace, workspace.0, who.viewer()).await;
         let may = |access: Access| access.decision().verdict(Permission::Converse) == Verdict::Granted;

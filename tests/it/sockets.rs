@@ -286,12 +286,60 @@ async fn a_clients_actor_that_ends_takes_its_own_socket_along_and_no_other() {
     let workspace = ada.workspace("Lab").await;
     let mut doomed = Socket::subscribed(&ada, &workspace, Some(0)).await;
     let watch = node.node.api().services().context().clients.supervisor().expect("the node runs").clone();
-    let [client] = &watch.get_children()[..] else { panic!("there is one client") };
+    // It falls asleep when it has nothing to do.
+    let client = loop {
+        match &watch.get_children()[..] {
+            [client] => break client.clone(),
+            _ => doomed.send(json!({"t": "unsubscribe", "id": 9, "workspace": uuid::Uuid::nil()})).await,
+        }
+    };
     let mut other = Socket::subscribed(&ada, &workspace, Some(0)).await;
     client.kill();
     assert_eq!(doomed.close_code().await, 1011);
     ada.project(&workspace, "Moon base").await;
     while other.until("event").await["type"] != "project:created" {}
     lives(&mut other).await;
+    node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_has_nothing_to_do_sleeps_and_still_hears_and_answers() {
+    let node = TestNode::start().await;
+    let ada = Person::register(&node.url, "Ada").await;
+    let workspace = ada.workspace("Lab").await;
+    let mut socket = Socket::subscribed(&ada, &workspace, Some(0)).await;
+    socket.until("caught_up").await;
+    let clients = &node.node.api().services().context().clients;
+    while !clients.supervisor().expect("the node runs").get_children().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    ada.project(&workspace, "Moon base").await;
+    while socket.until("event").await["type"] != "project:created" {}
+    socket.send(json!({"t": "unsubscribe", "id": 7, "workspace": workspace})).await;
+    assert_eq!(socket.until("ok").await["id"], 7);
+    node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_asked_of_a_client_that_falls_asleep_in_that_moment_is_answered() {
+    let node = TestNode::start().await;
+    let ada = Person::register(&node.url, "Ada").await;
+    let workspace = ada.workspace("Lab").await;
+    let context = node.node.api().services().context().clone();
+    let sweeping = tokio::spawn(async move {
+        loop {
+            context.clients.sweep();
+            tokio::task::yield_now().await;
+        }
+    });
+    let mut socket = Socket::hello(&ada).await;
+    for round in 0..500 {
+        socket.send(json!({"t": "subscribe", "id": round, "workspace": workspace, "after": 0})).await;
+        assert_eq!(socket.until("subscribed").await["id"], round);
+        socket.until("caught_up").await;
+        socket.send(json!({"t": "unsubscribe", "id": round, "workspace": workspace})).await;
+        assert_eq!(socket.until("ok").await["id"], round);
+    }
+    sweeping.abort();
     node.node.stop().await;
 }

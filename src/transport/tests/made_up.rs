@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use crate::{
     actors::{
-        client::Told,
         encoding::Encoded,
         feed::{Committed, Signal},
+        subscription::Told,
     },
     api::problem::{CODES, FieldError, Problem},
     domain::{

@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::{
-    actors::client::{ClientHandle, Outgoing, Refusal, Told, Wanted},
+    actors::{
+        client_handle::ClientHandle,
+        subscription::{Outgoing, Refusal, Told, Wanted},
+    },
     api::{
         events::Subscribe,
         problem::{self, Problem},
@@ -68,8 +71,7 @@ impl Tail {
         let caller = who.caller(&doors.api, EVENTS, None, trace)?;
         doors.api.call(EVENTS, caller, asked).await?;
         let viewer = who.known(&doors.api)?.viewer();
-        let started = ClientHandle::start(doors.api.services().context().clone(), viewer).await;
-        let (client, outbox) = started.map_err(|_| Problem::new(problem::UNAVAILABLE, "the node is stopping"))?;
+        let (client, outbox) = ClientHandle::at_door(doors.api.services().context().clone(), viewer);
         let answer = Some(client.subscribe(wanted).boxed());
         Ok(Self { doors, who, client, outbox, answer })
     }

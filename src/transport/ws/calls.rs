@@ -4,7 +4,10 @@ use futures::FutureExt;
 use serde_json::Value;
 
 use crate::{
-    actors::client::{Refusal, SUBSCRIPTIONS_MAX, Wanted},
+    actors::{
+        client::SUBSCRIPTIONS_MAX,
+        subscription::{Refusal, Wanted},
+    },
     api::{
         Caller,
         problem::{self, Problem},
@@ -61,7 +64,7 @@ impl Session {
             ClientFrame::Presence { workspace, .. } | ClientFrame::Typing { workspace, .. }
                 if !self.identity.reaches(workspace, Permission::Converse) => {}
             ClientFrame::Presence { workspace, status } => {
-                let connection = self.client.connection();
+                let connection = self.client.clone();
                 self.doors.api.present(&self.identity, workspace, connection, status).await;
             }
             ClientFrame::Typing { workspace, topic, on } => {

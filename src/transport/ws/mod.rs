@@ -26,7 +26,7 @@ use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{
-    actors::{client::ClientHandle, outlet::TOO_SLOW},
+    actors::{client_handle::ClientHandle, outlet::TOO_SLOW},
     api::{
         Identity,
         problem::{self, Problem},
@@ -98,13 +98,13 @@ fn switching(headers: &HeaderMap, key: &[u8]) -> Response<Body> {
 }
 
 /// Takes the connection from below HTTP.
-async fn take_over(doors: &Doors, upgraded: Upgraded, headers: &HeaderMap) -> Option<Wire> {
+async fn take_over(doors: &Doors, upgraded: Upgraded, headers: &HeaderMap) -> Option<Box<Wire>> {
     let parts = upgraded.downcast::<TokioIo<Connection>>().ok()?;
     let shown = Shown::new(doors.api.clone());
-    Some(Wire::new(parts.io.into_inner(), parts.read_buf, subprotocol(headers), shown).await)
+    Some(Box::new(Wire::new(parts.io.into_inner(), parts.read_buf, subprotocol(headers), shown).await))
 }
 
-async fn serve(doors: Doors, mut wire: Wire, peer: Peer) {
+async fn serve(doors: Doors, mut wire: Box<Wire>, peer: Peer) {
     // What happens once takes no room while the socket is open: most sockets are idle most of the time.
     let why = match Box::pin(greet(&doors, &mut wire, peer)).await {
         Ok(session) => session.serve(&mut wire).await,
@@ -116,7 +116,7 @@ async fn serve(doors: Doors, mut wire: Wire, peer: Peer) {
     Box::pin(wire.close(why)).await;
 }
 
-async fn greet(doors: &Doors, wire: &mut Wire, peer: Peer) -> Result<Session, Close> {
+async fn greet(doors: &Doors, wire: &mut Wire, peer: Peer) -> Result<Box<Session>, Close> {
     let silent = || close(NOT_AUTHENTICATED, "say hello with a token within 5 seconds");
     let first = tokio::time::timeout(HELLO_TIMEOUT, first_frame(wire)).await.map_err(|_| silent())??;
     let Some(ClientFrame::Hello { token }) = first else { return Err(silent()) };
@@ -124,10 +124,9 @@ async fn greet(doors: &Doors, wire: &mut Wire, peer: Peer) -> Result<Session, Cl
     let identity = identify(doors, &token).await?;
     let user = identity.principal.id();
     wire.shown().is(identity.clone());
-    let started = ClientHandle::on(context.clone(), identity.viewer(), wire.outlet()).await;
-    let client = started.map_err(|_| close(GOING_AWAY, "the node is stopping"))?;
+    let client = ClientHandle::on_socket(context.clone(), identity.viewer(), wire.outlet());
     wire.write(&ServerFrame::welcome(context.clock.id(), user, doors.heartbeat, doors.node.clone()));
-    Ok(Session::new(doors.clone(), peer, identity, client, wire.shown()))
+    Ok(Box::new(Session::new(doors.clone(), peer, identity, client, wire.shown())))
 }
 
 /// Reads the first frame, if it can be understood.

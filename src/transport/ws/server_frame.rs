@@ -9,9 +9,10 @@ use uuid::Uuid;
 
 use crate::{
     actors::{
-        client::{SUBSCRIPTIONS_MAX, Told},
+        client::SUBSCRIPTIONS_MAX,
         encoding::Encoding,
         feed::{Committed, Signal},
+        subscription::Told,
     },
     api::problem::{FieldError, Problem},
     domain::ids::WorkspaceId,

@@ -7,7 +7,7 @@ use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use uuid::Uuid;
 
 use crate::{
-    actors::{client::ClientHandle, encoding::Encoding, outlet::Outlet},
+    actors::{client_handle::ClientHandle, encoding::Encoding, outlet::Outlet},
     api::Identity,
     transport::{Doors, peer::Peer, pulse::Pulse},
 };
@@ -47,7 +47,7 @@ impl Session {
     }
 
     /// Serves the socket to its end.
-    pub(super) async fn serve(mut self, wire: &mut Wire) -> Close {
+    pub(super) async fn serve(mut self: Box<Self>, wire: &mut Wire) -> Close {
         let outlet = wire.outlet();
         let mut pulse = self.pulse();
         let stopping = self.doors.stopping.clone();

@@ -161,7 +161,7 @@ impl Wire {
     }
 
     /// Ends the socket and waits a moment for the other side: whoever is still writing hears why.
-    pub async fn close(mut self, why: Close) {
+    pub async fn close(mut self: Box<Self>, why: Close) {
         let frame = CloseFrame { code: why.code.into(), reason: why.reason.into() };
         let end = async {
             if why == TOO_SLOW {
