@@ -13,9 +13,14 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Returns how many answers there were.
+    pub fn count(&self) -> usize {
+        self.latencies.len()
+    }
+
     /// Returns answers per second.
     pub fn per_second(&self) -> f64 {
-        self.latencies.len() as f64 / self.time.as_secs_f64()
+        self.count() as f64 / self.time.as_secs_f64()
     }
 
     /// Returns the latency that this share of the calls did not exceed.

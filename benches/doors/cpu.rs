@@ -1,6 +1,9 @@
 //! Processor time that the kernel has counted for processes.
 
-use std::{fs, ops::Sub};
+use std::{
+    fs,
+    ops::{AddAssign, Sub},
+};
 
 /// `USER_HZ`, which is 100 on every Linux that there is a Rust for.
 const TICKS_A_SECOND: f64 = 100.0;
@@ -14,7 +17,7 @@ pub struct Cpu {
 }
 
 /// Time in µs.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Spent {
     pub link_us: f64,
     postgres_us: f64,
@@ -23,6 +26,13 @@ pub struct Spent {
 impl Spent {
     pub fn all_us(self) -> f64 {
         self.link_us + self.postgres_us
+    }
+}
+
+impl AddAssign for Spent {
+    fn add_assign(&mut self, other: Self) {
+        self.link_us += other.link_us;
+        self.postgres_us += other.postgres_us;
     }
 }
 

@@ -13,7 +13,7 @@
 //!               └─ documents   one actor per shared document in use: merges what people and agents write
 //! presence                     tells who comes and goes
 //! relays                       one per workspace that somebody listens to: writes what happens to all of them
-//! clients                      one actor per socket
+//! clients                      one actor per socket, while it has something to do
 //! ```
 
 pub mod checkpoints;
