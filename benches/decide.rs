@@ -1,4 +1,5 @@
-//! How long the pure core takes: deciding a command and folding its events in, without actors and without a database.
+//! How long the pure core takes: deciding a command and folding its events in, without actors and without a database;
+//! and merging what somebody writes into a shared document.
 //!
 //! ```text
 //! cargo bench --bench decide
@@ -12,17 +13,20 @@ use std::{
 
 use chrono::DateTime;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use link::domain::{
-    agent::RuntimeKind,
-    conversation::{ConversationCommand, ConversationKind, Part},
-    event::{AgentEvent, ConversationEvent, Event, ProjectEvent, TaskEvent, WorkspaceEvent},
-    ids::*,
-    model::{Command, Model},
-    principal::Principal,
-    routing::Bulkheads,
-    task::*,
-    text::{Prose, Title, Words},
-    workspace::{Fact, Workspace},
+use link::{
+    actors::documents::{Splice, Text},
+    domain::{
+        agent::RuntimeKind,
+        conversation::{ConversationCommand, ConversationKind, Part},
+        event::{AgentEvent, ConversationEvent, Event, ProjectEvent, TaskEvent, WorkspaceEvent},
+        ids::*,
+        model::{Command, Model},
+        principal::Principal,
+        routing::Bulkheads,
+        task::*,
+        text::{Prose, Title, Words},
+        workspace::{Fact, Workspace},
+    },
 };
 use uuid::Uuid;
 
@@ -32,6 +36,9 @@ const TASKS: u64 = 10_000;
 const QUEUED: u64 = 1_000;
 /// Commands on one large state before it is made anew.
 const STEPS: u64 = 1_000;
+/// Bytes of the large document, and of what is added to it at a time.
+const DOCUMENT: usize = 2_500_000;
+const ADDED: usize = 128;
 
 const WORKSPACE: WorkspaceId = WorkspaceId(Uuid::from_u128(1));
 const USER: UserId = UserId(Uuid::from_u128(2));
@@ -249,6 +256,35 @@ fn started(attempt: AttemptId) -> TaskEvent {
     }
 }
 
+/// Measures what a document's host does with what is written at the end of a text: an operation's words become an update,
+/// and a socket's update is decoded and merged, and what of it was new is encoded.
+fn write_into_a_document(criterion: &mut Criterion) {
+    let words = [Splice::Append("x".repeat(ADDED))];
+    let mut measure = |what: &str, size: usize, by_operation: bool| {
+        criterion.bench_function(&format!("append {ADDED} B to a document of {size} B, {what}"), |bencher| {
+            bencher.iter_custom(|times| {
+                let (mut author, mut host) = (Text::default(), Text::default());
+                let before = author.splice(&[Splice::Append("y".repeat(size))]).expect("there is room");
+                host.merge(&before).expect("it is an update");
+                let mut taken = Duration::ZERO;
+                for _ in 0..times {
+                    let begun = Instant::now();
+                    let update = author.splice(&words).expect("there is room");
+                    let written = Instant::now();
+                    black_box(host.merge(&update).expect("it is an update"));
+                    taken += if by_operation { written - begun } else { written.elapsed() };
+                }
+                taken
+            });
+        });
+    };
+    for size in [0, DOCUMENT] {
+        measure("by an operation", size, true);
+        measure("from a socket", size, false);
+    }
+}
+
 criterion_group!(entities, post_a_message, move_a_task, report_progress);
 criterion_group!(workspaces, create_a_task, look_at_the_queue);
-criterion_main!(entities, workspaces);
+criterion_group!(documents, write_into_a_document);
+criterion_main!(entities, workspaces, documents);

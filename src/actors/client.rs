@@ -55,8 +55,8 @@ pub enum ClientMessage {
     Signalled(Arc<Signal>),
     /// Read on in the log for a subscription.
     Replay(WorkspaceId, u64),
-    /// Fall asleep, if this many messages are all that there were.
-    Sleep(u64),
+    /// Fall asleep, if nothing else was said.
+    Sleep,
 }
 
 /// The actor.
@@ -67,6 +67,8 @@ pub(super) struct Awake {
     handle: ClientHandle,
     /// `None` once it has fallen asleep.
     state: Option<Box<ClientState>>,
+    /// Messages so far.
+    heard: u64,
 }
 
 /// What a client is, awake or asleep.
@@ -99,7 +101,7 @@ impl Actor for Client {
         _: ActorRef<ClientMessage>,
         (handle, state): Self::Arguments,
     ) -> Result<Awake, ActorProcessingErr> {
-        Ok(Awake { handle, state: Some(state) })
+        Ok(Awake { handle, state: Some(state), heard: 0 })
     }
 
     async fn post_stop(&self, _: ActorRef<ClientMessage>, awake: &mut Awake) -> Result<(), ActorProcessingErr> {
@@ -113,18 +115,18 @@ impl Actor for Client {
         &self,
         myself: ActorRef<ClientMessage>,
         message: ClientMessage,
-        Awake { handle, state }: &mut Awake,
+        Awake { handle, state, heard }: &mut Awake,
     ) -> Result<(), ActorProcessingErr> {
-        if let ClientMessage::Sleep(asked_after) = message {
-            if handle.fall_asleep(asked_after, state) {
-                myself.stop(None);
-            }
-            return Ok(());
-        }
+        // Who hears what happens as it happens has nothing to do.
+        let rests = matches!(message, ClientMessage::Sleep | ClientMessage::Live(..));
+        *heard += u64::from(!matches!(message, ClientMessage::Sleep));
         if let Some(state) = state
             && let Err(TooSlow) = state.hear(handle, message).await
         {
             state.give_up(&myself);
+        }
+        if rests && handle.fall_asleep(*heard, state) {
+            myself.stop(None);
         }
         Ok(())
     }
@@ -185,8 +187,7 @@ impl ClientState {
                 Some(_) => self.replay(myself, workspace).await,
                 None => Ok(()),
             },
-            // Whoever is awake deals with it.
-            ClientMessage::Sleep(_) => Ok(()),
+            ClientMessage::Sleep => Ok(()),
         }
     }
 
@@ -272,12 +273,10 @@ impl ClientState {
             return Ok(Some(standing));
         }
         let (changes, head) = (feed.known.changes(workspace), feed.known.head(workspace));
-        let head = match head {
-            Some(head) => head,
-            None => self.context.tenant(workspace).head().await?.offset,
+        let Some((rights, read)) = queries::standing(&self.context.pool, workspace, self.viewer).await? else {
+            return Ok(None);
         };
-        let Some(rights) = queries::rights(&self.context.pool, workspace, self.viewer).await? else { return Ok(None) };
-        let rights = Arc::new(rights);
+        let (rights, head) = (Arc::new(rights), head.unwrap_or(read));
         feed.known.remember(workspace, self.viewer, &rights, changes);
         Ok(Some(Standing { rights, head }))
     }

@@ -2,7 +2,7 @@
 //! time, and an actor's mailboxes alone take more memory than the rest of a socket.
 //!
 //! ```text
-//!           something is cast                nothing was between two sweeps
+//!           something is cast          it hears live, or nothing was between two sweeps
 //! asleep ───────────────────────▶ awake ─────────────────────────────────────▶ asleep
 //!    └────────── stop ──────────▶ gone ◀──── stop ── it failed: its state is gone, and the socket ends
 //! ```
@@ -182,16 +182,16 @@ impl ClientHandle {
         if *swept == Some(*sent) && *asked != Some(*sent) {
             *asked = Some(*sent);
             // One that is just ending is found by the next sweep.
-            let _ = actor.cast(ClientMessage::Sleep(*sent));
+            let _ = actor.cast(ClientMessage::Sleep);
         }
         *swept = Some(*sent);
         true
     }
 
-    /// Takes the state back from the actor, unless something was cast after it was asked to fall asleep.
-    pub(super) fn fall_asleep(&self, asked_after: u64, state: &mut Option<Box<ClientState>>) -> bool {
+    /// Takes the state back from the actor, unless something was cast that it has not heard yet.
+    pub(super) fn fall_asleep(&self, heard: u64, state: &mut Option<Box<ClientState>>) -> bool {
         let mut place = self.lock();
-        let quiet = matches!(&*place, Place::Awake { sent, .. } if *sent == asked_after);
+        let quiet = matches!(&*place, Place::Awake { sent, .. } if *sent == heard);
         match state.take_if(|_| quiet) {
             Some(state) => {
                 *place = Place::Asleep(state);

@@ -232,9 +232,11 @@ impl Feed {
     }
 
     /// Makes sure that everything that is published from now on is relayed.
-    pub(super) fn listen(&self, workspace: WorkspaceId) {
+    pub(super) fn listen(&self, workspace: WorkspaceId) -> Arc<Room> {
         let fresh = || room::open(workspace, self.texts.clone());
-        self.rooms.entry(workspace).or_insert_with(fresh).touch();
+        let room = self.rooms.entry(workspace).or_insert_with(fresh);
+        room.touch();
+        room.clone()
     }
 
     /// Lets a client hear nothing more.

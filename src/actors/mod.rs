@@ -53,6 +53,7 @@ mod stopping;
 pub mod subscription;
 pub mod supervision;
 mod supervisor;
+mod tail;
 mod texts;
 mod turn;
 pub mod webhooks;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    domain::{access, event::Recorded, ids::WorkspaceId},
+    domain::{access, ids::WorkspaceId},
     persistence::{log, queries},
 };
 
@@ -14,6 +14,7 @@ use super::{
     feed::Committed,
     outlet::Taken,
     subscription::Subscription,
+    tail::committed,
 };
 
 /// Events that are read from the log at a time, where there is room for them.
@@ -29,14 +30,22 @@ impl ClientState {
     pub(super) async fn replay(&mut self, myself: &ClientHandle, workspace: WorkspaceId) -> Result<(), TooSlow> {
         let Some(subscription) = self.subscriptions.get(&workspace) else { return Ok(()) };
         let (cursor, limit, generation) = (subscription.cursor, subscription.page, subscription.generation);
+        // Who lacks little lacks what others lack, too.
+        let shared = limit == PAGE_MAX && subscription.rights_at - cursor.min(subscription.rights_at) < PAGE_MAX as u64;
         self.ear.room().await?;
         // From here on everything is relayed: between the page and the relay nothing can fall.
-        self.context.feed.listen(workspace);
-        let page = match self.context.tenant(workspace).page(cursor, limit as i64).await {
+        let room = self.context.feed.listen(workspace);
+        let tenant = self.context.tenant(workspace);
+        let page = tenant.page(cursor, limit as i64);
+        let page = match shared {
+            true => room.tail.after(workspace, cursor, page).await,
+            false => page.await.map(|page| committed(workspace, page)),
+        };
+        let page = match page {
             Ok(page) => page,
             Err(error) => return self.try_later(myself, (workspace, generation), &error),
         };
-        let (read, end) = (page.len(), page.last().map_or(cursor, |event| event.offset));
+        let (read, end) = (page.len(), page.last().map_or(cursor, |event| event.recorded.offset));
         match self.rights_for(workspace, &page).await {
             Ok(true) => {}
             Ok(false) => {
@@ -47,7 +56,7 @@ impl ClientState {
         }
         let Some(subscription) = self.subscriptions.get_mut(&workspace) else { return Ok(()) };
         subscription.rights_at = subscription.rights_at.max(end);
-        let whole = subscription.send(&self.ear, workspace, page)?;
+        let whole = subscription.send(&self.ear, page)?;
         if whole && read < limit {
             self.join(myself, workspace, end);
         } else {
@@ -58,9 +67,9 @@ impl ClientState {
 
     /// Makes sure that the rights are those after the end of a page: what may be seen now may be seen of everything
     /// that is in it. Returns whether there are any.
-    async fn rights_for(&mut self, workspace: WorkspaceId, page: &[Recorded]) -> Result<bool, log::Error> {
+    async fn rights_for(&mut self, workspace: WorkspaceId, page: &[Arc<Committed>]) -> Result<bool, log::Error> {
         let Some(subscription) = self.subscriptions.get(&workspace) else { return Ok(true) };
-        let news = page.iter().filter(|event| event.offset > subscription.rights_at);
+        let news = page.iter().map(|event| &event.recorded).filter(|event| event.offset > subscription.rights_at);
         let mut news = news.filter(|event| access::changes(&event.event, self.viewer.principal));
         if news.next().is_none() {
             return Ok(true);
@@ -86,11 +95,10 @@ impl ClientState {
 
 impl Subscription {
     /// Sends what may be seen of a page, and moves the cursor; returns whether there was room for all of it.
-    fn send(&mut self, ear: &Ear, workspace: WorkspaceId, page: Vec<Recorded>) -> Result<bool, TooSlow> {
+    fn send(&mut self, ear: &Ear, page: Vec<Arc<Committed>>) -> Result<bool, TooSlow> {
         let mut sent = 0;
-        for recorded in page {
-            let offset = recorded.offset;
-            let event = Arc::new(Committed::new(workspace, recorded));
+        for event in page {
+            let offset = event.recorded.offset;
             if event.matches(&self.topics) && self.rights.see(&event.recorded) {
                 match ear.replay(&event) {
                     Taken::Yes => sent += 1,

@@ -23,6 +23,7 @@ use super::{
     member::Member,
     relay::Relay,
     supervision::Intensity,
+    tail::Tail,
     texts::{Texts, Writing},
 };
 
@@ -54,6 +55,7 @@ pub(super) enum Item {
 /// Where it waits.
 pub(super) struct Room {
     pub texts: Arc<Texts>,
+    pub tail: Tail,
     mailbox: Mutex<Mailbox>,
     more: Notify,
 }
@@ -80,7 +82,7 @@ pub(super) fn open(workspace: WorkspaceId, texts: Arc<Texts>) -> Arc<Room> {
         closed: false,
         relay: None,
     };
-    let room = Arc::new(Room { texts, mailbox: Mutex::new(mailbox), more: Notify::new() });
+    let room = Arc::new(Room { texts, tail: Tail::default(), mailbox: Mutex::new(mailbox), more: Notify::new() });
     let served = room.clone();
     let relay = tokio::spawn(keep(workspace, move || Relay::new(workspace, served.clone()).run()));
     room.lock().relay = Some(relay.abort_handle());

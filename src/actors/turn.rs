@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -30,11 +31,14 @@ use crate::{
 use super::{
     driving::{self, Standing, patiently},
     feed::Committed,
+    liveness::LOOK_EVERY,
     prompt,
     run::RunMessage,
     workspace::WorkspaceHandle,
 };
 
+/// How long an answer may take, from when the agent is asked: what takes longer is a task.
+const ANSWER_MAX: TimeDelta = TimeDelta::minutes(15);
 /// How long a stopped agent may take; then the turn ends without it.
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
 /// A turn is begun once.
@@ -64,6 +68,9 @@ pub(super) struct TurnState {
     asker: Option<UserId>,
     audience: Option<Vec<Principal>>,
     stopping: bool,
+    asked_at: DateTime<Utc>,
+    /// It is being stopped because it takes too long.
+    overdue: bool,
     /// Nobody shall see what it writes any more.
     hidden: bool,
     /// The answer as far as it is written, and its length.
@@ -88,9 +95,11 @@ impl Actor for Turn {
 
     async fn pre_start(
         &self,
-        _: ActorRef<RunMessage>,
+        myself: ActorRef<RunMessage>,
         TurnArguments { handle, running, schedule }: TurnArguments,
     ) -> Result<TurnState, ActorProcessingErr> {
+        myself.send_interval(LOOK_EVERY, || RunMessage::Tick);
+        let asked_at = handle.context.clock.now();
         let runner = schedule.runner(running.agent, running.instance).cloned();
         let name = agent_name(&schedule, &running);
         Ok(TurnState {
@@ -103,6 +112,8 @@ impl Actor for Turn {
             asker: None,
             audience: None,
             stopping: false,
+            asked_at,
+            overdue: false,
             hidden: false,
             text: String::new(),
             length: 0,
@@ -129,7 +140,8 @@ impl Actor for Turn {
             RunMessage::Decided(event) => state.decided(&myself, &event).await,
             RunMessage::GraceOver => state.ended(Ok(Outcome::Cancelled)).await?,
             // Only attempts are looked at again; whoever asks sees that the reply is dropped.
-            RunMessage::LookAgain(_) | RunMessage::Progress | RunMessage::Tick | RunMessage::Panic => Standing::Holds,
+            RunMessage::Tick => state.look(&myself).await,
+            RunMessage::LookAgain(_) | RunMessage::Progress | RunMessage::Panic => Standing::Holds,
         };
         if standing == Standing::Over {
             myself.stop(None);
@@ -250,6 +262,15 @@ impl TurnState {
         Standing::Holds
     }
 
+    /// Looks whether it takes too long.
+    async fn look(&mut self, myself: &ActorRef<RunMessage>) -> Standing {
+        if !self.stopping && self.handle.context.clock.now() - self.asked_at >= ANSWER_MAX {
+            self.overdue = true;
+            self.stop(myself).await;
+        }
+        Standing::Holds
+    }
+
     async fn stop(&mut self, myself: &ActorRef<RunMessage>) {
         if std::mem::replace(&mut self.stopping, true) {
             return;
@@ -268,6 +289,10 @@ impl TurnState {
         match result {
             Ok(Outcome::Submitted { text, .. }) if !text.trim().is_empty() => self.answered(text).await,
             Ok(Outcome::Submitted { .. }) => self.failed(FailureClass::EvidenceMissing, "it said nothing").await,
+            Ok(Outcome::Cancelled) if self.overdue => {
+                let reason = format!("it took longer than {} minutes; what does is a task", ANSWER_MAX.num_minutes());
+                self.failed(FailureClass::Silent, &reason).await
+            }
             Ok(Outcome::Cancelled) if self.stopping => {
                 let (message, parts) = (self.handle.context.clock.id(), pieces(&self.text));
                 self.end(Principal::Agent(self.running.agent), TurnReport::Stopped { message, parts }).await
@@ -283,7 +308,11 @@ impl TurnState {
     }
 
     async fn failed(&self, class: FailureClass, reason: &str) -> Result<Standing, ActorProcessingErr> {
-        let report = failure(&self.handle, &self.name, class, reason);
+        let mut report = failure(&self.handle, &self.name, class, reason);
+        if let TurnReport::Failed { parts, .. } = &mut report {
+            // As far as it got.
+            parts.extend(pieces(&self.text));
+        }
         self.end(Principal::Service(Service::Conductor), report).await
     }
 

@@ -88,7 +88,7 @@ impl Scope {
 }
 
 /// Which kind of principal has what standing.
-fn standing(who: Principal) -> Option<(&'static str, Uuid)> {
+fn standing_of(who: Principal) -> Option<(&'static str, Uuid)> {
     match who {
         Principal::User(id) => Some((
             "SELECT p.*, m.role, r.permissions
@@ -159,6 +159,26 @@ pub async fn rights(pool: &PgPool, workspace: WorkspaceId, viewer: Viewer) -> Re
     Ok(found.map(|Access { standing, grants, .. }| Rights { who: viewer.principal, standing, grants }))
 }
 
+/// The same, and the end of the workspace's log at that moment.
+pub async fn standing(
+    pool: &PgPool,
+    workspace: WorkspaceId,
+    viewer: Viewer,
+) -> Result<Option<(Rights, u64)>, sqlx::Error> {
+    let Some((sql, who)) = question(Scope::Workspace, viewer.principal) else { return Ok(None) };
+    let sql = format!(
+        r#"SELECT found.*, (SELECT e."offset" FROM events e WHERE e.workspace_id = found.workspace_id
+             ORDER BY e."offset" DESC LIMIT 1) AS head FROM ({sql}) found"#
+    );
+    let query =
+        sqlx::query(AssertSqlSafe(sql)).bind(workspace.0).bind(viewer.principal.to_string()).bind(who).bind(true);
+    let Some(row) = query.fetch_optional(pool).await? else { return Ok(None) };
+    let Access { standing, grants, workspace, .. } = read(&row, Scope::Workspace, viewer)?;
+    let head = row.try_get::<Option<i64>, _>("head")?.unwrap_or_default();
+    let rights = Rights { who: viewer.principal, standing, grants };
+    Ok(viewer.may_enter(workspace).then_some((rights, head as u64)))
+}
+
 /// Returns a thing and what it belongs to, as somebody may know it; nothing where it does not exist.
 pub async fn chain(tenant: &Tenant, scope: Scope, id: Uuid, who: Principal) -> Result<Vec<Subject>, sqlx::Error> {
     let sql = format!("SELECT p.chain FROM ({}) p WHERE $2::text IS NOT NULL", scope.place());
@@ -172,7 +192,17 @@ fn subjects(texts: &[String]) -> Result<Vec<Subject>, sqlx::Error> {
 }
 
 async fn find(pool: &PgPool, scope: Scope, id: Uuid, viewer: Viewer, all: bool) -> Result<Option<Access>, sqlx::Error> {
-    let Some((standing, who)) = standing(viewer.principal) else { return Ok(None) };
+    let Some((sql, who)) = question(scope, viewer.principal) else { return Ok(None) };
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(viewer.principal.to_string()).bind(who).bind(all);
+    let row = query.fetch_optional(pool).await?;
+    let found = row.map(|row| read(&row, scope, viewer)).transpose()?;
+    Ok(found.filter(|access| viewer.may_enter(access.workspace)))
+}
+
+/// Asks what somebody is at a place ($1, $2: who, as text, $3: their id, $4: whether all of their grants count), and says
+/// their id; nothing for who can be nowhere.
+fn question(scope: Scope, who: Principal) -> Option<(String, Uuid)> {
+    let (standing, who) = standing_of(who)?;
     // Grants for teams are few; only where there are some it is asked who is in the team.
     let sql = format!(
         "WITH place AS ({place}), standing AS ({standing}), mine AS (
@@ -188,10 +218,7 @@ async fn find(pool: &PgPool, scope: Scope, id: Uuid, viewer: Viewer, all: bool) 
          FROM standing s",
         place = scope.place(),
     );
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(viewer.principal.to_string()).bind(who).bind(all);
-    let row = query.fetch_optional(pool).await?;
-    let found = row.map(|row| read(&row, scope, viewer)).transpose()?;
-    Ok(found.filter(|access| viewer.may_enter(access.workspace)))
+    Some((sql, who))
 }
 
 fn read(row: &PgRow, scope: Scope, viewer: Viewer) -> Result<Access, sqlx::Error> {

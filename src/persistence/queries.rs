@@ -15,7 +15,7 @@ use crate::domain::{
 };
 
 pub use super::{
-    access::{Access, Scope, Sight, access, chain, rights},
+    access::{Access, Scope, Sight, access, chain, rights, standing},
     inbox::inbox,
 };
 use super::{tenant::Tenant, views::*};

@@ -26,7 +26,7 @@ use super::request::{CommandError, Meta, Receipt};
 
 pub(super) use host::spawn;
 pub use outbox::{Farewell, Inbox, Outgoing};
-pub use text::{Splice, TextError};
+pub use text::{Splice, Text, TextError};
 
 /// Requests that may wait for a host; whoever has more to say waits.
 const REQUESTS_MAX: usize = 256;

@@ -62,6 +62,16 @@ pub enum Splice {
     },
 }
 
+impl Splice {
+    /// Returns what is added at the end, where that is all.
+    fn appended(&self) -> Option<&str> {
+        match self {
+            Self::Append(words) => Some(words),
+            Self::Replace { .. } | Self::At { .. } => None,
+        }
+    }
+}
+
 /// A document in memory.
 pub struct Text {
     doc: Doc,
@@ -119,6 +129,10 @@ impl Text {
 
     /// Carries out changes one after another, all or none, and returns the update that they are.
     pub fn splice(&mut self, splices: &[Splice]) -> Result<Vec<u8>, TextError> {
+        let appended: Option<Vec<&str>> = splices.iter().map(Splice::appended).collect();
+        if let Some(appended) = appended {
+            return Ok(self.append(&appended));
+        }
         // Tried on the words first: a transaction of the CRDT cannot be taken back.
         let mut tried: Vec<u16> = self.words().encode_utf16().collect();
         let mut planned = vec![];
@@ -137,6 +151,15 @@ impl Text {
             }
         }
         Ok(tx.encode_update_v1())
+    }
+
+    /// Adds words at the end, however long the text is.
+    fn append(&mut self, words: &[&str]) -> Vec<u8> {
+        let mut tx = self.doc.transact_mut();
+        for words in words.iter().filter(|words| !words.is_empty()) {
+            self.root.push(&mut tx, words);
+        }
+        tx.encode_update_v1()
     }
 
     /// Describes changes by places that stay where they are while others write.
