@@ -38,7 +38,7 @@ use super::{
 };
 
 /// How long an answer may take, from when the agent is asked: what takes longer is a task.
-const ANSWER_MAX: TimeDelta = TimeDelta::minutes(15);
+const ANSWER_MAX: TimeDelta = TimeDelta::minutes(10);
 /// How long a stopped agent may take; then the turn ends without it.
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
 /// A turn is begun once.

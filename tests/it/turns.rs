@@ -201,12 +201,12 @@ async fn an_answer_that_takes_too_long_is_given_up_as_far_as_it_got() {
     let hall = Hall::open("say Well.", "enqueue").await;
     let Hall { node, ada, room, agent, .. } = &hall;
     drop(hold(&hall).await);
-    node.advance(chrono::TimeDelta::minutes(15));
+    node.advance(chrono::TimeDelta::minutes(10));
     let turns = until_over(ada, room, 1).await;
     assert_eq!((&turns[0]["status"], &turns[0]["failure_class"]), (&json!("failed"), &json!("silent")));
     let page = ada.get(&format!("/conversations/{room}/messages?limit=200")).await;
     let parts = &page["items"][1]["parts"];
-    assert!(parts[0]["text"].as_str().expect("it is there").contains("it took longer than 15 minutes"));
+    assert!(parts[0]["text"].as_str().expect("it is there").contains("it took longer than 10 minutes"));
     assert_eq!(parts[1]["text"], "Hello there");
     ada.until(&format!("/agents/{agent}"), "idle again", |agent| agent["status"] == "idle").await;
     hall.close().await;
