@@ -77,9 +77,10 @@ fn invariants(given: &ArgMatches, format: Format) -> Result<Ending, Error> {
 fn promises(report: &lives::Report) -> String {
     let lives::Report { setting, ends, recovery, .. } = report;
     let mut text = format!(
-        "{} delegations with {} attempts in {} worlds, seeds from {}; {} events, {} simulated hours\n\
+        "{} delegations, and {} of parts of them, with {} attempts in {} worlds, seeds from {};\n{} events, {} simulated hours\n\
          {} completed, {} cancelled, {} rejected\n\n",
         report.delegations,
+        report.parts,
         report.attempts,
         report.worlds,
         setting.seed,

@@ -3,22 +3,28 @@
 //! The table says how long it took until the first thing happened again, or a person could act; nothing is asserted about
 //! time.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use link::{
     actors::Hurt,
     domain::ids::{AttemptId, InstanceId, TaskId, WorkspaceId},
+    persistence::embedded::{Durability, Server, Settings},
 };
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions, Connection, postgres::PgConnectOptions};
+use tokio::sync::Mutex;
 
 use crate::{
     faults::{End, Lab, Row, print},
     peer::Scene,
     support::{
+        data_dir::{Root, processes_in},
         fake_penguin::FakePenguin,
-        node::TestNode,
+        node::{TestNode, scratch},
         person::{PATIENCE, id},
     },
 };
@@ -52,6 +58,8 @@ enum Fault {
     Clock(i64),
     /// Every connection to the database is cut, and none is let in for a while.
     Database,
+    /// All of Postgres is killed, and started again on what it left behind.
+    Postgres,
 }
 
 impl Fault {
@@ -66,6 +74,7 @@ impl Fault {
             Self::Clock(0..) => "the clock jumps five minutes ahead",
             Self::Clock(_) => "the clock jumps five minutes back",
             Self::Database => "Postgres cuts everybody off for a while",
+            Self::Postgres => "Postgres is killed and starts again",
         }
     }
 }
@@ -74,6 +83,39 @@ struct Bench {
     node: TestNode,
     lab: Lab,
     fake: FakePenguin,
+    /// A database of its own, where that is what breaks.
+    own: Option<Own>,
+}
+
+/// A Postgres that nobody else uses.
+struct Own {
+    server: Mutex<Option<Server>>,
+    /// Goes last: it waits for the server to be gone.
+    root: Root,
+}
+
+impl Own {
+    async fn start() -> Self {
+        let root = Root::new();
+        let server = Server::start(Self::settings(&root)).await.expect("it starts");
+        Self { server: Mutex::new(Some(server)), root }
+    }
+
+    /// Nothing that was committed may be lost.
+    fn settings(root: &Root) -> Settings {
+        Settings { durability: Durability::Full, ..root.settings() }
+    }
+
+    /// Kills every process of it with SIGKILL, and starts it on what they left behind.
+    async fn crash(&self) {
+        let mut server = self.server.lock().await;
+        for pid in processes_in(&self.root.data()) {
+            // Those that end with the first are gone by the time it is their turn.
+            let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
+        }
+        drop(server.take());
+        *server = Some(Server::start(Self::settings(&self.root)).await.expect("it starts after a crash"));
+    }
 }
 
 impl Bench {
@@ -126,6 +168,7 @@ impl Bench {
             }
             Fault::Clock(minutes) => self.node.advance(TimeDelta::minutes(minutes)),
             Fault::Database => restart(&self.node.database).await,
+            Fault::Postgres => self.own.as_ref().expect("it has one").crash().await,
         }
     }
 
@@ -206,7 +249,7 @@ async fn restart(database: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_breaks_at_whichever_phase_the_work_is_finished_and_none_runs_twice() {
     let node = TestNode::start().await;
-    let bench = Bench { lab: Lab::open(&node.url).await, fake: FakePenguin::start().await, node };
+    let bench = Bench { lab: Lab::open(&node.url).await, fake: FakePenguin::start().await, node, own: None };
     let mut rows = vec![];
     for fault in Fault::ALL {
         for phase in PHASES {
@@ -219,6 +262,57 @@ async fn whatever_breaks_at_whichever_phase_the_work_is_finished_and_none_runs_t
     }
     print(&rows);
     bench.node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_postgres_is_killed_and_starts_again_the_work_is_finished_and_none_runs_twice() {
+    let own = Own::start().await;
+    let database = own.server.lock().await.as_ref().expect("it runs").url("link");
+    let node = TestNode::on(database, scratch("node")).await;
+    let bench = Bench { lab: Lab::open(&node.url).await, fake: FakePenguin::start().await, node, own: Some(own) };
+    let mut rows = vec![];
+    for phase in PHASES {
+        rows.push(bench.row(Fault::Postgres, phase).await);
+    }
+    print(&rows);
+    let workspace: WorkspaceId = bench.lab.workspace.parse().expect("an id");
+    let found = link::persistence::doctor::examine(bench.node.pool(), workspace).await.expect("it can be read");
+    assert_eq!(found, vec![], "nothing that was said to be there is lost");
+    let Bench { node, own, .. } = bench;
+    node.node.stop().await;
+    let Own { server, root } = own.expect("it has one");
+    server.into_inner().expect("it runs").stop().await.expect("it stops");
+    drop(root);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_whose_disk_is_full_leaves_the_work_to_a_person_with_all_that_it_made() {
+    let node = TestNode::start().await;
+    let lab = Lab::open(&node.url).await;
+    let mut rows = vec![];
+    // While a review is due, nobody asks the agent for anything.
+    for (phase, script) in [
+        ("dispatch", "fail unknown No space left on device"),
+        ("running", "write a.rs x; tool bash ls; fail unknown No space left on device"),
+        ("awaiting", "write a.rs x; ask Which?; fail unknown No space left on device"),
+        ("submitting", "write a.rs x; say Done; fail unknown No space left on device"),
+    ] {
+        let since = link::clock::Clock::default().now();
+        let delegation = lab.scripted(&format!("full at {phase}"), script).await;
+        while lab.ada.until_delegation(&delegation, &["awaiting", "escalated"]).await["status"] == "awaiting" {
+            // What was answered meanwhile is refused.
+            let (path, body) = (format!("/delegations/{delegation}/answer"), json!({"answer": "green"}));
+            let _ = lab.ada.try_send(reqwest::Method::POST, &path, Some(&body), None).await;
+        }
+        let row = lab.settled("the agent's disk is full", &delegation, since).await;
+        assert_eq!(row.end, End::Person, "{phase}");
+        let made = lab.ada.get(&format!("/delegations/{delegation}/artifacts")).await;
+        let kept = made["items"].as_array().expect("a list").iter().any(|made| made["name"] == "a.rs");
+        assert_eq!(kept, phase != "dispatch", "{phase}: {made:#}");
+        rows.push(Row { phase, ..row });
+    }
+    print(&rows);
+    node.node.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,7 @@ mod play;
 mod report;
 #[cfg(test)]
 mod tests;
+mod together;
 mod trouble;
 mod twin;
 mod watch;

@@ -6,7 +6,7 @@ use crate::domain::{
     event::{Event, TaskEvent},
     ids::*,
     principal::Principal,
-    task::{NewDelegation, NewTask, Parked, Priority, Review, Reviewers, TaskCommand, Terms, Verdict},
+    task::{NewTask, Parked, Priority, Reviewers, TaskCommand, Verdict},
     text::{Prose, Title},
     workspace::Gate,
 };
@@ -22,11 +22,11 @@ const WAITS_MAX: u32 = 30;
 /// Something that somebody does.
 #[derive(Clone, Debug)]
 pub(super) struct Act {
-    ask: Ask,
+    pub ask: Ask,
     /// It is sent twice, as by somebody who heard no answer.
-    twice: bool,
+    pub twice: bool,
     /// It is not theirs to do: this promise says so.
-    wrong: Option<&'static str>,
+    pub wrong: Option<&'static str>,
 }
 
 impl World {
@@ -39,17 +39,7 @@ impl World {
             return;
         };
         let id: DelegationId = self.node.fresh();
-        let agent = self.happens_in(0.3).then(|| self.agents[self.draws.below(self.agents.len())]);
-        let by = if self.happens_in(0.5) { Reviewers::Others } else { Reviewers::Anyone };
-        let review = Review::by(self.draws.below(3) as u8, by);
-        let new = NewDelegation {
-            id,
-            agent,
-            team: None,
-            instructions: Prose::fitted("please"),
-            review,
-            terms: Terms::default(),
-        };
+        let new = self.agreed(id);
         let by = self.somebody();
         match self.tell(&Ask::task(task, by, TaskCommand::Delegate(new)).keyed(format!("delegate:{id}"))) {
             Answer::Done(_) | Answer::Known => {
@@ -123,12 +113,12 @@ impl World {
         Principal::User(self.people[self.draws.below(self.people.len())])
     }
 
-    fn soon(&mut self, from: u64, to: u64, act: Act) {
+    pub fn soon(&mut self, from: u64, to: u64, act: Act) {
         let wait = self.between(from, to);
         self.later(wait, Happening::Act(Box::new(act)));
     }
 
-    fn sent(&mut self, task: TaskId, by: Principal, command: TaskCommand) -> Act {
+    pub fn sent(&mut self, task: TaskId, by: Principal, command: TaskCommand) -> Act {
         let key: uuid::Uuid = self.node.fresh();
         let twice = self.happens_in(0.1);
         Act { ask: Ask::task(task, by, command).keyed(format!("call:{key}")), twice, wrong: None }
@@ -178,7 +168,12 @@ impl World {
         let recorded = &self.node.log[nth];
         let (Subject::Task(task), Event::Task(event)) = (recorded.subject, recorded.event.clone()) else { return };
         match event {
-            TaskEvent::AttemptStarted { attempt, agent, fence, .. } => self.look_at_twins(task, attempt, agent, fence),
+            TaskEvent::AttemptStarted { attempt, delegation, agent, fence, .. } => {
+                self.look_at_twins(task, attempt, agent, fence);
+                self.somebody_has_an_idea(task, delegation, agent);
+            }
+            TaskEvent::DelegationOverdue { delegation, .. } => self.somebody_helps(task, delegation),
+            TaskEvent::HandOffOffered { delegation, to, .. } => self.offered(task, delegation, to),
             TaskEvent::InterruptOpened { interrupt, .. } => self.asked(task, interrupt),
             TaskEvent::DelegationReviewing { delegation, .. } => self.review_is_due(task, delegation),
             TaskEvent::DelegationEscalated { delegation, .. } => self.decision_is_due(task, delegation),
@@ -221,6 +216,7 @@ impl World {
             let own = self.sent(task, card.delegator, word(Verdict::Approve));
             self.soon(500, 4_000, Act { wrong: Some("I10"), twice: false, ..own });
         }
+        self.somebody_meddles(task, delegation, &card.review);
         if self.happens_in(0.1) {
             let agent = Principal::Agent(self.agents[self.draws.below(self.agents.len())]);
             let lie = self.sent(task, agent, word(Verdict::Approve));
@@ -259,7 +255,7 @@ impl World {
     /// Whatever waits for a person gets its answer now.
     pub fn everybody_acts(&mut self) {
         for (id, card) in self.watch.cards.clone() {
-            let by = card.delegator;
+            let by = card.owner;
             match card.status {
                 "paused" | "escalated" => {
                     let act = self.sent(card.task, by, TaskCommand::Resume(id));
@@ -273,14 +269,17 @@ impl World {
                         self.soon(100, 5_000, act);
                     }
                 }
-                "queued" => self.open_gates(card.task, by),
+                "queued" => {
+                    self.somebody_helps(card.task, id);
+                    self.open_gates(card.task, by);
+                }
                 _ => {}
             }
         }
         for (interrupt, (delegation, _)) in self.watch.questions.clone() {
             let Some(card) = self.watch.cards.get(&delegation).cloned() else { continue };
             let answer = TaskCommand::Answer { delegation, interrupt, answer: serde_json::json!("yes") };
-            let act = self.sent(card.task, card.delegator, answer);
+            let act = self.sent(card.task, card.owner, answer);
             self.soon(100, 5_000, act);
         }
     }

@@ -11,7 +11,7 @@ use crate::domain::{
     project::ProjectCommand,
     routing::Draws,
     task::TaskCommand,
-    text::{Prose, Title},
+    text::{Label, Prose, Title},
     workspace::{Role, WorkspaceCommand},
 };
 
@@ -21,6 +21,7 @@ use super::{
     link::{Answer, Ask, Node},
     outside::Server,
     people::Act,
+    together::SKILL,
     trouble::Trouble,
     watch::{BULKHEADS, Watch},
     witness::LOOK_EVERY,
@@ -75,6 +76,7 @@ pub(super) struct World {
     pub people: Vec<UserId>,
     pub agents: Vec<AgentId>,
     pub project: ProjectId,
+    pub team: Option<TeamId>,
     /// Delegations that were made.
     pub made: u32,
     pub calm: Option<u64>,
@@ -126,6 +128,7 @@ impl World {
             people,
             agents: vec![],
             project,
+            team: None,
             made: 0,
             calm: None,
             broke: 0,
@@ -160,6 +163,7 @@ impl World {
         for nth in 0..3 {
             self.agent(nth);
         }
+        self.team_up();
         self.read(0);
     }
 
@@ -177,7 +181,7 @@ impl World {
         let register = AgentCommand::Register {
             name: Title::fitted(&format!("agent {nth}")),
             runtime: Default::default(),
-            skills: Default::default(),
+            skills: Some(Label::fitted(SKILL)).into_iter().filter(|_| nth < 2).collect(),
             max_concurrency: 2 + self.draws.below(4) as u32,
             instances,
         };
@@ -290,6 +294,9 @@ impl World {
             let (delegation, agent, instance, route) = (offer.delegation, offer.agent, offer.instance, offer.route);
             let command = TaskCommand::Dispatch { delegation, attempt, agent, instance, route };
             self.tell(&Ask::task(offer.task, CONDUCTOR, command));
+        }
+        if self.node.up {
+            self.run_errands();
         }
     }
 

@@ -11,7 +11,7 @@ fn every_promise_is_kept_whatever_goes_wrong() {
     let report = lived(1, 120, None);
     assert!(report.found.is_empty(), "{:#?}", report.found);
     assert_eq!(report.delegations, 120);
-    assert_eq!(report.ends.completed + report.ends.cancelled + report.ends.failed, 120);
+    assert_eq!(report.ends.completed + report.ends.cancelled + report.ends.failed, 120 + report.parts);
     // What nobody looked at was not shown.
     for checked in report.invariants.iter().filter(|checked| checked.elsewhere.is_none()) {
         assert!(checked.checks > 0, "nobody looked at {}", checked.invariant);

@@ -22,6 +22,8 @@ pub(super) struct Card {
     pub task: TaskId,
     pub status: &'static str,
     pub delegator: Principal,
+    /// The person who answers for it: whoever delegated it, or has the task.
+    pub owner: Principal,
     pub review: Review,
     pub attempt: Option<(AttemptId, InstanceId)>,
     /// Since when nothing moves it on, and whether one fault alone did that.
@@ -51,6 +53,8 @@ pub(super) struct Watch {
     /// Attempts that count, with their tasks.
     live: BTreeMap<AttemptId, DelegationId>,
     keys: BTreeSet<String>,
+    /// Who has each task.
+    assignees: BTreeMap<TaskId, Principal>,
     pub tally: Tally,
 }
 
@@ -80,6 +84,11 @@ impl Watch {
             let running = self.live.len();
             let bound = BULKHEADS.workspace as usize;
             self.kept("I20", running < bound, || format!("{running} attempts run and one more starts"));
+        }
+        match event {
+            TaskEvent::Created { assignee, .. } => self.assignees.extend(assignee.map(|who| (task, who))),
+            TaskEvent::FanOutOpened { parts, .. } => self.tally.parts += parts.len() as u64,
+            _ => {}
         }
         self.attempted(event);
         self.moved(task, event, now, life)
@@ -125,10 +134,13 @@ impl Watch {
         }
         if let TaskEvent::DelegationQueued { delegator, review, .. } = event {
             let (delegator, review) = (*delegator, review.clone());
+            let people = [Some(delegator), self.assignees.get(&task).copied()].into_iter().flatten();
+            let owner = people.into_iter().find(|who| who.user().is_some()).unwrap_or(delegator);
             let new = || Card {
                 task,
                 status,
                 delegator,
+                owner,
                 review,
                 attempt: None,
                 stuck: None,
@@ -160,11 +172,12 @@ impl Watch {
 
     /// Tells whether there is anybody who can review the work.
     pub fn has_reviewer(card: &Card, people: &[UserId]) -> bool {
-        let others = people.iter().filter(|user| card.delegator.user() != Some(**user)).count();
-        match card.review.by {
-            Reviewers::Others => others >= usize::from(card.review.approvals),
-            Reviewers::Anyone => people.len() >= usize::from(card.review.approvals),
-        }
+        let named = &card.review.approvers;
+        let may = |user: &&UserId| {
+            let other = card.review.by == Reviewers::Anyone || card.delegator.user() != Some(**user);
+            other && (named.is_empty() || named.contains(&Principal::User(**user)))
+        };
+        people.iter().filter(may).count() >= usize::from(card.review.approvals)
     }
 
     /// Lets the doctor look at what there is as a whole, and takes over what it has found.

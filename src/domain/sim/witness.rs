@@ -38,7 +38,7 @@ impl World {
                 }
             }
             "dispatching" | "running" | "awaiting" | "cancelling" => self.unattended(card),
-            _ if card.delegator.user().is_none() => Some("no person answers for it"),
+            _ if card.owner.user().is_none() => Some("no person answers for it"),
             "reviewing" if !Watch::has_reviewer(card, &self.people) => Some("nobody may review it"),
             _ => None,
         }
@@ -69,7 +69,7 @@ impl World {
             "queued" => !runs && schedule.held(id, self.node.clock(self.now), BULKHEADS).is_some(),
             "awaiting" => runs && asked(),
             "dispatching" | "running" | "cancelling" => runs,
-            _ => !runs && card.delegator.user().is_some(),
+            _ => !runs && card.owner.user().is_some(),
         };
         self.watch.kept("I9", fine, || format!("delegation {id} is {} and nothing moves it on", card.status));
         self.note_stuck(id, card);

@@ -14,8 +14,8 @@ use crate::domain::{
     principal::{Principal, Service},
     rejection::Rejection,
     routing::Bulkheads,
-    task::{HAND_OFFS_MAX, HandOff, Reviewers, TRIES_MAX, TaskCommand},
-    text::Prose,
+    task::{HAND_OFFS_MAX, HandOff, NewDelegation, Review, Reviewers, TRIES_MAX, TaskCommand, Terms},
+    text::{Label, Prose},
 };
 
 use super::{
@@ -126,6 +126,31 @@ fn an_agent_that_cannot_answer_takes_work_when_it_has_room_and_the_first_is_fenc
     let back = HandOff::Offer { delegation, to: scene.agent, reason: Prose::default() };
     assert!(matches!(ask(&mut scene, task, Principal::Agent(other), back.clone()), Err(Rejection::Busy(_))));
     ask(&mut scene, task, user(0), back).unwrap();
+}
+
+#[test]
+fn work_is_not_offered_to_an_agent_that_lacks_a_skill_it_requires() {
+    let mut scene = Scene::new();
+    let other = hire(&mut scene, "other", RuntimeKind::Penguin);
+    let skills: std::collections::BTreeSet<Label> = [Label::fitted("baking")].into();
+    let learns = |skills| AgentCommand::Update { name: None, skills: Some(skills), max_concurrency: None };
+    scene.agent(learns(skills.clone())).unwrap();
+    let (id, task) = (scene.world.fresh().into(), scene.task());
+    let terms = Terms { skills: skills.clone(), ..Terms::default() };
+    let (instructions, review) = (Prose::default(), Review::default());
+    let new = NewDelegation { id, agent: None, team: None, instructions, review, terms };
+    scene.run(task, 0, TaskCommand::Delegate(new)).unwrap();
+    scene.start(task);
+    let offer = || HandOff::Offer { delegation: id, to: other, reason: Prose::default() };
+    assert!(matches!(ask(&mut scene, task, user(0), offer()), Err(Rejection::Busy(_))));
+    let subject = Subject::Agent(other);
+    scene.world.run(Ask { subject, by: user(0), command: Command::Agent(learns(skills)) }).unwrap();
+    ask(&mut scene, task, user(0), offer()).unwrap();
+    // It has forgotten it by the time it is asked.
+    scene.world.run(Ask { subject, by: user(0), command: Command::Agent(learns(Default::default())) }).unwrap();
+    assert_eq!(settle(&mut scene), 1);
+    assert!(!scene.world.ledger.offers.contains_key(&id), "it is declined");
+    assert_eq!(scene.phase(id), Phase::Dispatching);
 }
 
 #[test]

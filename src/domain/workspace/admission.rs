@@ -46,7 +46,7 @@ impl Workspace {
             } => {}
             TaskEvent::FanOutOpened { parts, review, by, .. } => self.admit_fan_out(id, parts, review, *by)?,
             TaskEvent::FanOutJoined { .. } => self.fill_in_parts(id, event),
-            TaskEvent::HandOffOffered { to, .. } => self.schedule.must_take_work(Some(*to))?,
+            TaskEvent::HandOffOffered { delegation, to, .. } => self.schedule.must_be_offered_to(*delegation, *to)?,
             TaskEvent::DelegationQueued { agent, reason: QueueReason::HandedOff, .. } => {
                 self.schedule.must_take_work(*agent)?;
             }
