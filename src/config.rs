@@ -127,6 +127,8 @@ struct File {
     remind_review_secs: Option<u64>,
     remind_escalation_secs: Option<u64>,
     queue_limit_secs: Option<u64>,
+    nudge_secs: Option<u64>,
+    silence_secs: Option<u64>,
     connections_max: Option<usize>,
     connection_idle_secs: Option<u64>,
     heartbeat_secs: Option<u64>,
@@ -190,6 +192,8 @@ impl Config {
                     file.remind_review_secs,
                     file.remind_escalation_secs,
                     file.queue_limit_secs,
+                    file.nudge_secs,
+                    file.silence_secs,
                 ],
             )?,
             connections: connections::read(

@@ -22,6 +22,7 @@ use crate::{
     actors::{
         Context, Directory,
         context::{Hosting, Runtimes, runtime_name},
+        liveness::Silence,
         webhooks::Postman,
     },
     agents::{
@@ -100,7 +101,8 @@ impl Node {
         let runtimes = runtimes(http.clone(), config.peers);
         let Attempts { max: workspace, background_max: background } = config.attempts;
         let bulkheads = Bulkheads { workspace, background };
-        let hosting = Hosting { entity_idle: config.entity_idle, bulkheads, patience: patience(config.clocks) };
+        let (patience, silence) = (patience(config.clocks), silence(config.clocks));
+        let hosting = Hosting { entity_idle: config.entity_idle, bulkheads, patience, silence };
         let context = Arc::new(Context::new(pools, clock, membership, vault, postman, runtimes, hosting));
         let (directory, directory_task) = Directory::start(context.clone()).await?;
         let Rates { reads, writes, credentials } = config.rates;
@@ -276,8 +278,16 @@ async fn tidy(context: Arc<Context>, stopping: CancellationToken) {
     }
 }
 
+fn time(time: Duration) -> TimeDelta {
+    TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX)
+}
+
+fn silence(settings: config::Clocks) -> Silence {
+    let (nudge, max) = (time(settings.nudge), time(settings.silence));
+    Silence { nudge, max: max.max(nudge) }
+}
+
 fn patience(settings: config::Clocks) -> Patience {
-    let config::Clocks { question, review, escalation, queue } = settings;
-    let time = |time: Duration| TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX);
+    let config::Clocks { question, review, escalation, queue, .. } = settings;
     Patience { question: time(question), review: time(review), escalation: time(escalation), queue: time(queue) }
 }

@@ -33,6 +33,7 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     ("link_entity_panics_total", "counter", "Commands that panicked in decide"),
     ("link_actor_failures_total", "counter", "Actors that failed, by kind"),
     ("link_dispatches_total", "counter", "Delegations handed to an instance"),
+    ("link_nudges_total", "counter", "Agents that do not move, by how, and whether they could be told"),
     ("link_reminders_total", "counter", "Reminders of what waits for people, by what it is"),
     ("link_questions_expired_total", "counter", "Questions that nobody answered in time"),
     ("link_delegations_overdue_total", "counter", "Delegations that were in the queue for too long"),

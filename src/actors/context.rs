@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-use super::{clients::Clients, feed::Feed, presence::Presence, webhooks::Postman};
+use super::{clients::Clients, feed::Feed, liveness::Silence, presence::Presence, webhooks::Postman};
 
 /// Snapshots that are written at the same time; more are skipped, since the log has everything.
 const SNAPSHOTS_MAX: usize = 4;
@@ -68,6 +68,8 @@ pub struct Context {
     pub bulkheads: Bulkheads,
     /// After how long people are reminded of what waits for them.
     pub patience: Patience,
+    /// How much silence of an agent there may be.
+    pub silence: Silence,
     snapshots: Arc<Semaphore>,
 }
 
@@ -80,6 +82,8 @@ pub struct Hosting {
     pub bulkheads: Bulkheads,
     /// After how long people are reminded of what waits for them.
     pub patience: Patience,
+    /// How much silence of an agent there may be.
+    pub silence: Silence,
 }
 
 impl Context {
@@ -91,7 +95,7 @@ impl Context {
         vault: Vault,
         postman: Postman,
         runtimes: Runtimes,
-        Hosting { entity_idle, bulkheads, patience }: Hosting,
+        Hosting { entity_idle, bulkheads, patience, silence }: Hosting,
     ) -> Self {
         let Runtimes { called: mut runtimes, peers } = runtimes;
         runtimes.insert(runtime_name(RuntimeKind::Peer), peers.clone());
@@ -113,6 +117,7 @@ impl Context {
             entity_idle,
             bulkheads,
             patience,
+            silence,
             snapshots,
         }
     }

@@ -32,7 +32,7 @@ pub mod encoding;
 mod entity;
 pub mod feed;
 pub mod knowledge;
-mod liveness;
+pub mod liveness;
 mod member;
 pub mod outlet;
 mod output;

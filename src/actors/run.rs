@@ -184,6 +184,9 @@ impl RunState {
             let left = task.is_stopping(self.running.attempt);
             return if left { self.stop_what_is_left(myself).await } else { Ok(Standing::Over) };
         };
+        if self.driver.is_none() {
+            self.liveness.restore(session.nudges, self.handle.context.clock.now());
+        }
         // The database passes; then the next actor of this run finds the way.
         let way = driving::way(&self.handle.context, self.running.instance, self.runner.as_ref()).await?;
         let (runtime, endpoint) = match way {
@@ -270,7 +273,7 @@ impl RunState {
             Activity::Tool { tool, ok, summary } => {
                 let standing = self.commit(id, Report::Tool { tool, ok, summary }).await?;
                 match circle {
-                    Some(how) if standing == Standing::Holds => self.failed(FailureClass::LoopDetected, &how).await,
+                    Some(how) if standing == Standing::Holds => self.circles(&how).await,
                     _ => Ok(standing),
                 }
             }
@@ -374,7 +377,7 @@ impl RunState {
         self.commit(Some(format!("delivered:{interrupt}")), Report::Delivered(interrupt)).await
     }
 
-    async fn tell(&self, control: Control) {
+    pub(super) async fn tell(&self, control: Control) {
         let Some(driver) = &self.control else { return };
         // A driver that has ended needs no telling; its end is on the way.
         let _ = tokio::time::timeout(Duration::from_secs(1), driver.send(control)).await;

@@ -191,7 +191,8 @@ pub enum Control {
         /// The answer, as the question's schema wants it; for approvals `{"approve": bool, "message"?}`.
         answer: Value,
     },
-    /// Somebody said something in a conversation about the task. Not every runtime can hear that.
+    /// Somebody said something in a conversation about the task, or Link itself says that nothing moves. Not every
+    /// runtime can hear that: see [`AgentRuntime::out_of_reach`].
     Message {
         /// Who.
         from: Principal,
@@ -274,6 +275,11 @@ pub trait AgentRuntime: Send + Sync {
         reports: mpsc::Sender<Report>,
         control: mpsc::Receiver<Control>,
     ) -> BoxFuture<'a, Result<Outcome, Failure>>;
+
+    /// Says why a run that is at work on an instance cannot be told anything now, where it cannot.
+    fn out_of_reach(&self, _: InstanceId) -> Option<&'static str> {
+        None
+    }
 
     /// Hears that an attempt is over, and that nothing more is wanted of its run: its end is in the log, or it no longer
     /// holds its delegation.

@@ -1,4 +1,4 @@
-//! After how long people are reminded of what waits for them.
+//! After how long people are reminded of what waits for them, and agents that they do not move.
 
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ pub const CLOCKS: Clocks = Clocks {
     review: Duration::from_secs(4 * 3_600),
     escalation: Duration::from_secs(3_600),
     queue: Duration::from_secs(2 * 3_600),
+    nudge: Duration::from_secs(5 * 60),
+    silence: Duration::from_secs(15 * 60),
 };
 /// The longest of them: a year.
 const MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
@@ -25,16 +27,22 @@ pub struct Clocks {
     pub escalation: Duration,
     /// A delegation that is in the queue for longer is brought to its owner: `LINK_QUEUE_LIMIT_SECS`.
     pub queue: Duration,
+    /// An agent that shows no activity for so long is told so: `LINK_NUDGE_SECS`.
+    pub nudge: Duration,
+    /// An attempt that shows none for so long ends, and a person is asked: `LINK_SILENCE_SECS`.
+    pub silence: Duration,
 }
 
 /// Reads them.
-pub(super) fn read(env: &dyn Fn(&str) -> Option<String>, file: [Option<u64>; 4]) -> Result<Clocks, Error> {
-    let [question, review, escalation, queue] = file;
+pub(super) fn read(env: &dyn Fn(&str) -> Option<String>, file: [Option<u64>; 6]) -> Result<Clocks, Error> {
+    let [question, review, escalation, queue, nudge, silence] = file;
     let read = |name, file, otherwise| seconds(name, env, file, otherwise).map(|time| time.min(MAX));
     Ok(Clocks {
         question: read("LINK_REMIND_QUESTION_SECS", question, CLOCKS.question)?,
         review: read("LINK_REMIND_REVIEW_SECS", review, CLOCKS.review)?,
         escalation: read("LINK_REMIND_ESCALATION_SECS", escalation, CLOCKS.escalation)?,
         queue: read("LINK_QUEUE_LIMIT_SECS", queue, CLOCKS.queue)?,
+        nudge: read("LINK_NUDGE_SECS", nudge, CLOCKS.nudge)?,
+        silence: read("LINK_SILENCE_SECS", silence, CLOCKS.silence)?,
     })
 }

@@ -41,6 +41,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
         21 "0021_hand_offs",
         22 "0022_fan_outs",
         23 "0023_teams",
+        24 "0024_nudges",
     ];
     Migrator::with_migrations(history).run(pool).await
 }

@@ -51,6 +51,8 @@ views! {
         pack_hash: Option<String>,
         /// About how many tokens that was.
         pack_tokens: Option<u64>,
+        /// How often it was told that it does not move, or could not be told.
+        nudges: u32,
         /// 0–100 from evidence, or unknown.
         progress: Option<u8>,
         /// What it does, in a word.

@@ -294,3 +294,41 @@ async fn a_node_that_stops_says_so_and_the_agent_goes_on_with_the_next() {
     ada.until_delegation(&delegation, &["reviewing"]).await;
     node.node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_lives_and_does_not_move_is_told_so_and_is_stopped_when_that_does_not_help() {
+    let scene = Scene::start().await;
+    let mut peer = Peer::with(&scene.node.url, json!({"token": scene.key, "capacity": 2})).await;
+    let [woken, lost] = [scene.delegate("Wake up").await, scene.delegate("Sleep on").await];
+    let mut attempts = std::collections::BTreeMap::new();
+    for _ in 0..2 {
+        let assign = peer.assigned().await;
+        peer.say(&assign["attempt"], json!({"t": "accepted"})).await;
+        let delegation = assign["context"]["delegation"].as_str().expect("it is an id").to_owned();
+        attempts.insert(delegation, assign["attempt"].clone());
+    }
+    for delegation in [&woken, &lost] {
+        scene.ada.until_delegation(delegation, &["running"]).await;
+    }
+    scene.node.advance(chrono::TimeDelta::minutes(6));
+    let mut told = vec![];
+    for _ in 0..2 {
+        let message = peer.until("message").await;
+        assert_eq!(message["from"], "service:conductor", "{message:#}");
+        assert!(message["parts"][0]["text"].as_str().is_some_and(|text| text.contains("no activity")), "{message:#}");
+        told.push(message["attempt"].clone());
+    }
+    told.sort_by_key(Value::to_string);
+    let mut both: Vec<Value> = attempts.values().cloned().collect();
+    both.sort_by_key(Value::to_string);
+    assert_eq!(told, both);
+    peer.say(&attempts[&woken], json!({"t": "submitted", "text": "I am awake."})).await;
+    scene.ada.until_delegation(&woken, &["reviewing"]).await;
+    scene.node.advance(chrono::TimeDelta::minutes(10));
+    let cancel = peer.until("cancel").await;
+    assert_eq!(cancel["attempt"], attempts[&lost]);
+    let ada = scene.ada.login().await;
+    let seen = ada.until_delegation(&lost, &["escalated"]).await;
+    assert_eq!(seen["attempts"][0]["failure_class"], "silent", "{seen:#}");
+    scene.node.node.stop().await;
+}

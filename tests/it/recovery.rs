@@ -1,6 +1,6 @@
 //! After a failure the next step is taken, and said; an agent that no longer counts is told to stop, whatever happens.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
     fake_penguin::FakePenguin,
@@ -111,25 +111,77 @@ async fn the_next_attempt_is_told_what_the_one_before_did_and_how_it_ended() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_falls_silent_is_told_of_and_then_a_person_is_asked() {
-    let node = TestNode::start().await;
+/// A workspace with a scripted agent that works on a task, and the delegation.
+async fn at_work(node: &TestNode, script: &str, status: &str) -> (Person, String, String, String) {
     let ada = Person::register(&node.url, "Ada").await;
     let workspace = ada.workspace("Lab").await;
     let project = ada.project(&workspace, "Moon base").await;
     let task = ada.task(&project, "Sleep").await;
-    let agent = ada.scripted(&workspace, "Sleeper", "say Zzz; silent").await;
+    let agent = ada.scripted(&workspace, "Sleeper", script).await;
     let delegation = ada.delegate(&task, &agent).await;
-    ada.until_delegation(&delegation, &["running"]).await;
+    ada.until_delegation(&delegation, &[status]).await;
+    (ada, workspace, task, delegation)
+}
 
+async fn nudges(person: &Person, workspace: &str) -> Vec<Value> {
+    let log = person.log(workspace).await.into_iter();
+    log.filter(|event| event["type"] == "attempt:nudged").map(|event| event["data"].clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_falls_silent_is_told_so_once_also_after_a_restart_and_then_a_person_is_asked() {
+    let node = TestNode::start().await;
+    let (mut ada, workspace, task, delegation) = at_work(&node, "silent", "running").await;
     node.advance(chrono::TimeDelta::minutes(6));
-    ada.until(&format!("/tasks/{task}"), "it says so", |task| task["phase"] == "silent").await;
-    node.advance(chrono::TimeDelta::minutes(10));
+    let nudged = |seen: &Value| seen["attempts"][0]["nudges"] == 1;
+    ada.until(&format!("/delegations/{delegation}"), "it was told", nudged).await;
+    let seen = ada.get(&format!("/tasks/{task}")).await;
+    assert_eq!((&seen["phase"], &seen["status"]), (&json!("silent"), &json!("in_progress")), "people see it too");
+
+    let node = node.restart().await;
+    ada.url.clone_from(&node.url);
+    node.advance(chrono::TimeDelta::minutes(20));
     let ada = ada.login().await;
     let seen = ada.until_delegation(&delegation, &["escalated"]).await;
     assert_eq!(seen["attempts"][0]["failure_class"], "silent", "{seen:#}");
-    let made = ada.get(&format!("/delegations/{delegation}/artifacts")).await;
-    assert_eq!(made["items"][0]["content"], "Zzz", "{made:#}");
+    assert!(seen["attempts"][0]["failure_message"].as_str().is_some_and(|why| why.contains("told so")), "{seen:#}");
+    let told = nudges(&ada, &workspace).await;
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!((&told[0]["why"], &told[0]["untold"]), (&json!("silent"), &Value::Null));
+    let inbox = ada.get(&format!("/workspaces/{workspace}/inbox")).await;
+    let item = &inbox["items"][0];
+    assert_eq!(
+        (&item["kind"], &item["mine"], &item["delegation_id"]),
+        (&json!("escalation"), &json!(true), &json!(delegation))
+    );
+    node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_told_that_it_does_not_move_can_go_on() {
+    let node = TestNode::start().await;
+    let (ada, workspace, _, delegation) = at_work(&node, "doze; say Awake.", "running").await;
+    node.advance(chrono::TimeDelta::minutes(6));
+    let seen = ada.until_delegation(&delegation, &["reviewing"]).await;
+    assert_eq!((&seen["output"], &seen["attempts"][0]["nudges"]), (&json!("Awake."), &json!(1)), "{seen:#}");
+    assert_eq!(nudges(&ada, &workspace).await.len(), 1);
+    node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_runs_in_circles_is_told_so_and_stopped_when_it_goes_on_with_it() {
+    let node = TestNode::start().await;
+    let call = "tool sh ls";
+    let four = [call; 4].join("; ");
+    let (ada, workspace, _, delegation) = at_work(&node, &format!("{four}; doze; say Done."), "reviewing").await;
+    let seen = ada.get(&format!("/delegations/{delegation}")).await;
+    assert_eq!(seen["attempts"][0]["status"], "succeeded", "{seen:#}");
+    let told = nudges(&ada, &workspace).await;
+    assert_eq!((told.len(), &told[0]["why"]), (1, &json!("circling")), "{told:#?}");
+    let (bob, workspace, _, delegation) = at_work(&node, &format!("{four}; {four}; silent"), "escalated").await;
+    let seen = bob.get(&format!("/delegations/{delegation}")).await;
+    assert_eq!(seen["attempts"][0]["failure_class"], "loop_detected", "{seen:#}");
+    assert_eq!(nudges(&bob, &workspace).await.len(), 1);
     node.node.stop().await;
 }
 

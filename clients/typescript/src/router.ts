@@ -125,6 +125,8 @@ export interface AttemptView {
   late_result: string | null;
   /** What was done about its failure, and why. */
   next_step: Step | null;
+  /** How often it was told that it does not move, or could not be told. */
+  nudges: number;
   /** Tokens written by the model. */
   output_tokens: number;
   /** What it was told, as the SHA-256 of the whole text. */

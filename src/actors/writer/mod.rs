@@ -347,6 +347,7 @@ fn moves_work(event: &Event) -> bool {
             event,
             TaskEvent::Progress { .. }
                 | TaskEvent::AttemptTool { .. }
+                | TaskEvent::AttemptNudged { .. }
                 | TaskEvent::AttemptUsage { .. }
                 | TaskEvent::ArtifactRecorded { .. }
                 | TaskEvent::Created { .. }

@@ -123,6 +123,10 @@ impl AgentRuntime for Peers {
         desk.run().instrument(span).boxed()
     }
 
+    fn out_of_reach(&self, instance: InstanceId) -> Option<&'static str> {
+        (!self.is_connected(instance)).then_some("the agent is not connected")
+    }
+
     fn settled(&self, instance: InstanceId, attempt: AttemptId, fence: u64) {
         let (word, connection) = self.lines.forget(instance, attempt);
         let Some(connection) = connection else { return };

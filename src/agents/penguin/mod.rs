@@ -27,7 +27,7 @@ use tracing::{Instrument, info_span};
 use self::client::Client;
 use crate::{
     agents::{AgentRuntime, Assignment, Bookmark, Control, Endpoint, Failure, Fate, Health, Outcome, Report},
-    domain::failure::FailureClass,
+    domain::{failure::FailureClass, ids::InstanceId},
 };
 
 /// How long the driver waits, and how often it looks.
@@ -99,7 +99,14 @@ impl Penguin {
     }
 }
 
+/// Penguin 0.9.3 has no way into a run: what is sent to its session waits behind it.
+const DEAF: &str = "Penguin takes no message while a run is at work";
+
 impl AgentRuntime for Penguin {
+    fn out_of_reach(&self, _: InstanceId) -> Option<&'static str> {
+        Some(DEAF)
+    }
+
     fn probe<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, Result<Health, Failure>> {
         let span = info_span!("agents.penguin.probe", instance = %endpoint.instance);
         self.ask_health(endpoint).instrument(span).boxed()

@@ -41,11 +41,11 @@ impl AgentRuntime for Scripted {
     ) -> BoxFuture<'a, Result<Outcome, Failure>> {
         async move {
             let steps = steps(endpoint, work)?;
-            let (answers, answered) = watch::channel(BTreeMap::new());
-            let mut actor = Player::new(bookmark, reports, answered);
+            let (heard, hearing) = watch::channel(Heard::default());
+            let mut actor = Player::new(bookmark, reports, hearing);
             tokio::select! {
                 biased;
-                () = cancelled(control, answers) => Ok(Outcome::Cancelled),
+                () = cancelled(control, heard) => Ok(Outcome::Cancelled),
                 outcome = actor.play(work, &steps) => outcome,
             }
         }
@@ -61,16 +61,21 @@ fn steps(endpoint: &Endpoint, work: &Assignment) -> Result<Vec<Step>, Failure> {
     script::parse(script::chosen(own, &work.prompt), title).map_err(|error| misconfigured(error.to_string()))
 }
 
-type Answers = BTreeMap<String, Value>;
+/// What a run was told.
+#[derive(Default)]
+struct Heard {
+    answers: BTreeMap<String, Value>,
+    messages: u64,
+}
 
 /// Returns when the run has to stop; until then it notes the answers that come, also those that nobody waits for yet.
-async fn cancelled(mut control: mpsc::Receiver<Control>, answers: watch::Sender<Answers>) {
+async fn cancelled(mut control: mpsc::Receiver<Control>, heard: watch::Sender<Heard>) {
     while let Some(order) = control.recv().await {
         match order {
             Control::Cancel => return,
-            Control::Message { .. } => {}
-            Control::Answer { key, answer } => answers.send_modify(|known| {
-                known.insert(key, answer);
+            Control::Message { .. } => heard.send_modify(|heard| heard.messages += 1),
+            Control::Answer { key, answer } => heard.send_modify(|heard| {
+                heard.answers.insert(key, answer);
             }),
         }
     }
@@ -80,7 +85,7 @@ async fn cancelled(mut control: mpsc::Receiver<Control>, answers: watch::Sender<
 /// One run of a script.
 struct Player {
     reports: mpsc::Sender<Report>,
-    answers: watch::Receiver<Answers>,
+    heard: watch::Receiver<Heard>,
     /// The last step that need not be done again.
     done: usize,
     /// The answer as far as it is written.
@@ -88,11 +93,11 @@ struct Player {
 }
 
 impl Player {
-    fn new(bookmark: Bookmark, reports: mpsc::Sender<Report>, answers: watch::Receiver<Answers>) -> Self {
+    fn new(bookmark: Bookmark, reports: mpsc::Sender<Report>, heard: watch::Receiver<Heard>) -> Self {
         let cursor = bookmark.cursor.unwrap_or_default();
         let done = cursor["step"].as_u64().and_then(|step| usize::try_from(step).ok()).unwrap_or(0);
         let text = cursor["text"].as_str().unwrap_or_default().to_owned();
-        Self { reports, answers, done, text }
+        Self { reports, heard, done, text }
     }
 
     async fn play(&mut self, work: &Assignment, steps: &[Step]) -> Result<Outcome, Failure> {
@@ -138,6 +143,11 @@ impl Player {
             Step::Usage(usage) => self.report(id, Activity::Usage(usage)).await?,
             Step::Fail { class, message } => return Err(Failure::new(class, message)),
             Step::Crash => panic!("step {number} of the script says `crash`"),
+            Step::Doze => {
+                let before = self.heard.borrow().messages;
+                let told = self.heard.wait_for(|heard| heard.messages > before).await.map(|_| ());
+                told.map_err(|_| nobody_listens())?;
+            }
             Step::Silent => pending().await,
             Step::Empty => return Ok(Some(Outcome::Submitted { text: String::new(), explicit: true })),
         }
@@ -164,9 +174,9 @@ impl Player {
         };
         let question = Activity::Interrupt { key: key.clone(), kind, prompt, details };
         self.report(Some(key.clone()), question).await?;
-        let known = self.answers.wait_for(|known| known.contains_key(&key)).await;
-        let known = known.map_err(|_| nobody_listens())?;
-        Ok(known.get(&key).cloned().unwrap_or_default())
+        let heard = self.heard.wait_for(|heard| heard.answers.contains_key(&key)).await;
+        let heard = heard.map_err(|_| nobody_listens())?;
+        Ok(heard.answers.get(&key).cloned().unwrap_or_default())
     }
 
     /// What a person answered is not asked for again, even if the whole run starts anew.

@@ -56,6 +56,8 @@ pub enum Step {
     },
     /// Panics, as a bug would.
     Crash,
+    /// Says nothing until it is told something.
+    Doze,
     /// Never says anything again.
     Silent,
     /// Hands in nothing at all.
@@ -143,10 +145,13 @@ fn parse_step(step: &str, title: &str) -> Result<Step, &'static str> {
             Step::Fail { class, message: fill(message) }
         }
         "crash" => Step::Crash,
+        "doze" => Step::Doze,
         "silent" => Step::Silent,
         "empty" => Step::Empty,
         _ => {
-            return Err("expected say, wait, progress, tool, write, ask, approve, usage, fail, crash, silent or empty");
+            return Err(
+                "expected say, wait, progress, tool, write, ask, approve, usage, fail, crash, doze, silent or empty",
+            );
         }
     })
 }
@@ -197,7 +202,8 @@ mod tests {
     #[test]
     fn every_verb_is_read() {
         let script = "progress 40 testing half way; progress ? working; tool bash cargo test; write a.md # {title}; \
-                      ask which?; approve rm -rf; usage 10 20 0.5; fail provider_error sorry; crash; silent; empty";
+                      ask which?; approve rm -rf; usage 10 20 0.5; fail provider_error sorry; crash; doze; silent; \
+                      empty";
         let steps = parse(script, "Paint; the shed").unwrap();
         let usage = Usage { input_tokens: 10, output_tokens: 20, cost_usd: 0.5 };
         let message = Some("half way".to_owned());
@@ -211,6 +217,7 @@ mod tests {
             Step::Usage(usage),
             Step::Fail { class: FailureClass::ProviderError, message: "sorry".into() },
             Step::Crash,
+            Step::Doze,
             Step::Silent,
             Step::Empty,
         ];

@@ -45,6 +45,7 @@ impl Doctor {
             E::AttemptAccepted { attempt }
             | E::Progress { attempt, .. }
             | E::AttemptTool { attempt, .. }
+            | E::AttemptNudged { attempt, .. }
             | E::AttemptUsage { attempt, .. }
             | E::InterruptOpened { attempt, .. } => self.must_be_live(offset, *attempt),
             E::ArtifactRecorded { attempt, kind, name, .. } => {

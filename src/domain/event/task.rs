@@ -15,8 +15,8 @@ use crate::domain::{
     right::{Decides, Stakes},
     run::{InterruptKind, Usage},
     task::{
-        ChildPolicy, Expiry, Join, JoinOutcome, Matter, Part, PartResult, Priority, QueueReason, Review, Route, Step,
-        TaskStatus, Terms, Verdict,
+        ChildPolicy, Expiry, Join, JoinOutcome, Matter, Part, PartResult, Priority, QueueReason, Review, Route,
+        Standstill, Step, TaskStatus, Terms, Verdict,
     },
     text::{Label, Prose, Title},
     workspace::Gate,
@@ -486,6 +486,20 @@ pub enum TaskEvent {
         ok: bool,
         /// One line.
         summary: String,
+    },
+    /// The agent lives and does not move, and was told so.
+    #[serde(rename = "attempt:nudged")]
+    AttemptNudged {
+        /// Which.
+        attempt: AttemptId,
+        /// The how manyth of this attempt.
+        nth: u32,
+        /// How it does not move.
+        why: Standstill,
+        /// Since when.
+        since: DateTime<Utc>,
+        /// Why it could not be told, where it could not.
+        untold: Option<String>,
     },
     /// Tokens and cost of the attempt so far.
     #[serde(rename = "attempt:usage")]

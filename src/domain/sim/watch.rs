@@ -217,6 +217,7 @@ fn looked_at(event: &TaskEvent) -> &'static [&'static str] {
         | E::AttemptAccepted { .. }
         | E::Progress { .. }
         | E::AttemptTool { .. }
+        | E::AttemptNudged { .. }
         | E::AttemptUsage { .. }
         | E::ArtifactRecorded { .. } => &["I3"],
         E::InterruptOpened { .. } => &["I3", "I18"],

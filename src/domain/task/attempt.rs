@@ -94,6 +94,11 @@ impl Task {
                 let expires_at = open.terms.expiry.as_ref().map(after);
                 self.asked(open, question(interrupt, attempt, &key, kind, &prompt, details, expires_at))
             }
+            Report::Nudged { .. } if cancelling => vec![],
+            Report::Nudged { why, since, untold } => {
+                let untold = untold.as_deref().map(bounded);
+                holder.nudges.nudged(attempt, (why, since), untold).into_iter().collect()
+            }
             // Nothing can have been delivered of a question that is still open, or that nobody waits for.
             Report::Delivered(interrupt) => match open.interrupts.get(&interrupt) {
                 Some(Interrupt { answer: Some(_), lapsed: false, .. }) => {
@@ -241,6 +246,9 @@ impl Task {
     }
 
     pub(super) fn apply_attempt(&mut self, event: &TaskEvent) {
+        if let Some(holder) = self.delegation.as_mut().and_then(|open| open.attempt.as_mut()) {
+            holder.nudges.apply(holder.id, event);
+        }
         match event {
             TaskEvent::AttemptStarted { attempt, delegation, agent, instance, fence, .. } => {
                 self.fence = *fence;
@@ -256,7 +264,8 @@ impl Task {
                 self.attempts.insert(*attempt, state);
                 if let Some(open) = &mut self.delegation {
                     open.status = DelegationStatus::Dispatching;
-                    open.attempt = Some(Holder { id: *attempt, agent: *agent, fence: *fence, percent: None });
+                    let (percent, nudges) = Default::default();
+                    open.attempt = Some(Holder { id: *attempt, agent: *agent, fence: *fence, percent, nudges });
                 }
             }
             TaskEvent::AttemptUsage { attempt, usage } => {

@@ -103,6 +103,7 @@ impl Task {
             TaskEvent::Progress { percent, .. } => {
                 if let Some(holder) = self.delegation.as_mut().and_then(|open| open.attempt.as_mut()) {
                     holder.percent = percent.or(holder.percent);
+                    holder.nudges.apply(holder.id, event);
                 }
             }
             TaskEvent::Checkpointed { .. } | TaskEvent::RolledBack { .. } => self.apply_checkpoint(event),
@@ -135,6 +136,7 @@ impl Task {
             TaskEvent::AttemptStarted { .. }
             | TaskEvent::AttemptAccepted { .. }
             | TaskEvent::AttemptTool { .. }
+            | TaskEvent::AttemptNudged { .. }
             | TaskEvent::AttemptUsage { .. }
             | TaskEvent::AttemptSucceeded { .. }
             | TaskEvent::AttemptFailed { .. }

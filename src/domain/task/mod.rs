@@ -14,6 +14,7 @@ mod hand_off;
 mod interrupts;
 mod ladder;
 mod lifecycle;
+mod nudges;
 mod report;
 mod review;
 mod terms;
@@ -38,6 +39,7 @@ pub use hand_off::{HAND_OFFS_MAX, HandOff, OFFER_LASTS, Reason};
 pub use interrupts::Interrupt;
 use ladder::Tried;
 pub use ladder::{Step, TRIES_MAX};
+pub use nudges::{Nudges, Standstill};
 pub use report::{Made, PARTIAL, Report};
 pub use review::ROUNDS_MAX;
 pub use terms::{EXPIRY_SECS_MAX, Expiry, Lapse, SKILLS_MAX, Terms};
@@ -119,6 +121,8 @@ struct Holder {
     agent: AgentId,
     fence: u64,
     percent: Option<u8>,
+    #[serde(default)]
+    nudges: Nudges,
 }
 
 /// What became of an attempt.
@@ -147,6 +151,7 @@ impl Task {
             fence: holder.fence,
             cancelling: delegation.status == DelegationStatus::Cancelling,
             interrupts: delegation.interrupts.clone(),
+            nudges: holder.nudges,
             delegator: delegation.delegator,
         })
     }

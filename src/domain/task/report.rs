@@ -1,5 +1,6 @@
 //! What an attempt reports, in Link's own words.
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::domain::{
@@ -9,6 +10,8 @@ use crate::domain::{
     run::{InterruptKind, Usage},
     text::{Label, Prose, scrubbed, storable},
 };
+
+use super::Standstill;
 
 /// The kind of artifact that keeps an answer as far as it was written: it proves nothing.
 pub const PARTIAL: &str = "partial";
@@ -75,6 +78,15 @@ pub enum Report {
         prompt: String,
         /// Options, resource, schema of the answer.
         details: Value,
+    },
+    /// The agent lives and does not move: it was told, or could not be.
+    Nudged {
+        /// How it does not move.
+        why: Standstill,
+        /// Since when.
+        since: DateTime<Utc>,
+        /// Why it could not be told, where it could not.
+        untold: Option<String>,
     },
     /// The agent has the answer.
     Delivered(InterruptId),

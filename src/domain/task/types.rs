@@ -13,7 +13,7 @@ use crate::domain::{
     text::{Prose, Title},
 };
 
-use super::{Interrupt, Terms};
+use super::{Interrupt, Nudges, Terms};
 
 macro_rules! named {
     ($type:ident { $($variant:ident = $name:literal),+ $(,)? }) => {
@@ -343,6 +343,8 @@ pub struct SessionState {
     pub cancelling: bool,
     /// Questions: open ones, and answered ones that were not delivered.
     pub interrupts: BTreeMap<InterruptId, Interrupt>,
+    /// What its agent was told, since it last moved.
+    pub nudges: Nudges,
     /// Who asked for the work.
     pub delegator: Principal,
 }

@@ -64,6 +64,7 @@ pub(crate) fn examples() -> Vec<Event> {
     all.extend(super::examples_desk::more());
     all.extend(super::examples_squad::hand_offs_and_parts());
     all.extend(super::examples_squad::teams());
+    all.extend(super::examples_squad::nudges());
     all
 }
 

@@ -6,7 +6,7 @@ use chrono::DateTime;
 
 use crate::domain::{
     event::{Event, TaskEvent, WorkspaceEvent},
-    task::{ChildPolicy, Join, JoinOutcome, Part, PartResult, PartStatus, Review, TaskStatus},
+    task::{ChildPolicy, Join, JoinOutcome, Part, PartResult, PartStatus, Review, Standstill, TaskStatus},
     text::Text,
     workspace::TeamPolicy,
 };
@@ -82,4 +82,11 @@ pub(super) fn teams() -> Vec<Event> {
         E::TeamDissolved { team },
     ];
     all.into_iter().map(Event::Workspace).collect()
+}
+
+pub(super) fn nudges() -> Vec<Event> {
+    let since = DateTime::from_timestamp(1_700_000_000, 0).expect("it is in range");
+    let nudged = |nth, why, untold| TaskEvent::AttemptNudged { attempt: id(30), nth, why, since, untold };
+    let all = [nudged(1, Standstill::Silent, None), nudged(2, Standstill::Circling, Some("not connected".into()))];
+    all.into_iter().map(Event::Task).collect()
 }

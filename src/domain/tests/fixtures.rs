@@ -47,6 +47,7 @@ kinds! {
         HandOffDeclined = "handoff:declined", HandOffLapsed = "handoff:lapsed",
         FanOutOpened = "fanout:opened", FanOutJoined = "fanout:joined",
         AttemptStarted = "attempt:started", AttemptAccepted = "attempt:accepted", AttemptTool = "attempt:tool",
+        AttemptNudged = "attempt:nudged",
         AttemptUsage = "attempt:usage", AttemptSucceeded = "attempt:succeeded", AttemptFailed = "attempt:failed",
         AttemptLost = "attempt:lost", AttemptCancelled = "attempt:cancelled",
         AttemptSuperseded = "attempt:superseded", AttemptReleased = "attempt:released",

@@ -9,7 +9,9 @@ use crate::domain::{
     principal::{Principal, Service},
     routing::Bulkheads,
     run::{InterruptKind, Usage},
-    task::{Expiry, Lapse, Made, NewDelegation, Report, Review, Reviewers, Route, TaskCommand, Terms, Verdict},
+    task::{
+        Expiry, Lapse, Made, NewDelegation, Report, Review, Reviewers, Route, Standstill, TaskCommand, Terms, Verdict,
+    },
     text::{Label, Prose},
 };
 
@@ -137,6 +139,11 @@ pub(super) fn any_report(world: &World, attempt: &Try, kind: usize, n: usize) ->
             percent: (!n.is_multiple_of(5)).then_some((n * 7 % 130) as u8),
             phase: "test\0".into(),
             message: n.is_multiple_of(2).then(|| "half".into()),
+        },
+        5 if n.is_multiple_of(3) => Report::Nudged {
+            why: [Standstill::Silent, Standstill::Circling][n / 3 % 2],
+            since: chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::minutes((n / 6 % 3) as i64),
+            untold: n.is_multiple_of(2).then(|| "deaf\0".into()),
         },
         5 => Report::Tool { tool: "sh\0".into(), ok: n.is_multiple_of(2), summary: "ran".into() },
         6 | 7 => Report::Artifact(Made {

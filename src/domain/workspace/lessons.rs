@@ -149,6 +149,7 @@ pub(super) fn attempt_of(event: &TaskEvent) -> Option<AttemptId> {
         TaskEvent::Progress { attempt, .. }
         | TaskEvent::AttemptAccepted { attempt }
         | TaskEvent::AttemptTool { attempt, .. }
+        | TaskEvent::AttemptNudged { attempt, .. }
         | TaskEvent::AttemptUsage { attempt, .. }
         | TaskEvent::AttemptSucceeded { attempt }
         | TaskEvent::AttemptFailed { attempt, .. }

@@ -72,7 +72,7 @@ tables! {
     SESSIONS = "agent_sessions" ("id") ["workspace_id", "task_id", "delegation_id", "agent_id", "instance_id",
         "fence", "status", "outcome", "failure_class", "failure_message", "route", "progress", "phase",
         "input_tokens", "output_tokens", "cost_usd", "stopping", "late_result", "next_step", "pack_hash", "pack_tokens",
-        "started_at", "ended_at"] of "workspace_id";
+        "nudges", "started_at", "ended_at"] of "workspace_id";
     INTERRUPTS = "interrupts" ("id") ["workspace_id", "task_id", "delegation_id", "attempt_id", "kind", "prompt",
         "details", "status", "answer", "answered_by", "decided_by", "opened_at", "expires_at", "policy", "reminders", "reminded",
         "closed_at"] of "workspace_id";

@@ -294,10 +294,13 @@ fn attempt(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent) {
             json!({
                 "id": attempt, "task_id": task, "delegation_id": delegation, "agent_id": agent,
                 "instance_id": instance, "fence": fence, "status": "leased", "route": route, "input_tokens": 0,
-                "output_tokens": 0, "cost_usd": 0.0, "stopping": false, "started_at": at,
+                "output_tokens": 0, "cost_usd": 0.0, "stopping": false, "nudges": 0, "started_at": at,
             }),
         ),
         E::AttemptAccepted { attempt } => changes.update(&SESSIONS, json!({"id": attempt, "status": "active"})),
+        E::AttemptNudged { attempt, nth, .. } => {
+            changes.update(&SESSIONS, json!({"id": attempt, "nudges": nth}));
+        }
         E::AttemptUsage { attempt, usage } => changes.update(
             &SESSIONS,
             json!({
