@@ -216,6 +216,7 @@ fn task_created(project: ProjectId, number: u64) -> TaskEvent {
         parent: None,
         depends_on: Default::default(),
         claims: Default::default(),
+        skills: Default::default(),
     }
 }
 

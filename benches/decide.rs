@@ -225,6 +225,7 @@ fn created(depends_on: &[TaskId]) -> TaskEvent {
         parent: None,
         depends_on: depends_on.iter().copied().collect(),
         claims: Default::default(),
+        skills: Default::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod attempts;
 mod clocks;
 mod connections;
+mod host;
 mod oidc;
 mod peers;
 
@@ -20,6 +21,7 @@ use serde::Deserialize;
 pub use attempts::Attempts;
 pub use clocks::{CLOCKS, Clocks};
 pub use connections::{CONNECTIONS, Connections};
+use host::{default_data_dir, host_name};
 pub use oidc::{Oidc, web_address};
 pub use peers::{PEERS, Peers};
 
@@ -304,21 +306,6 @@ fn origin(text: &str) -> Result<String, String> {
     match well_formed {
         true => Ok(text.to_ascii_lowercase()),
         false => Err("write a web origin without a path, as in https://app.example.org".into()),
-    }
-}
-
-fn host_name() -> String {
-    let name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "link".into() } else { name.to_owned() }
-}
-
-/// As root the database runs as another user and must reach its data; a home directory is closed to it.
-fn default_data_dir(env: &dyn Fn(&str) -> Option<String>) -> PathBuf {
-    let home = env("HOME").filter(|home| home != "/root");
-    match home {
-        Some(home) => PathBuf::from(env("XDG_DATA_HOME").unwrap_or(format!("{home}/.local/share"))).join("link"),
-        None => PathBuf::from("/var/lib/link"),
     }
 }
 

@@ -6,26 +6,32 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use ractor::ActorProcessingErr;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::{
     agents::{Activity, Control},
     domain::{
+        event::{Event, TaskEvent},
         failure::FailureClass,
+        ids::Subject,
         loops::Loops,
         principal::{Principal, Service},
-        task::{Nudges, Report, Standstill},
+        task::{Report, Standstill},
+        workspace::Running,
     },
+    persistence::log,
 };
 
 use super::{
     driving::Standing,
     run::{RunState, Stopping},
+    workspace::WorkspaceHandle,
 };
 
 /// How often it is looked at.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// What an agent did while nobody listened is heard within this; before that, its silence ends nothing.
-const CATCH_UP: TimeDelta = TimeDelta::minutes(1);
+const CATCH_UP: Duration = Duration::from_secs(15);
 
 /// How much silence there may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,21 +50,44 @@ pub(super) struct Liveness {
     told: bool,
     /// It was told that it runs in circles, since there was news.
     warned: bool,
-    not_before: DateTime<Utc>,
+    not_before: Instant,
     loops: Loops,
 }
 
 impl Liveness {
     pub fn new(now: DateTime<Utc>) -> Self {
-        Self { moved_at: now, told: false, warned: false, not_before: now, loops: Loops::default() }
+        Self { moved_at: now, told: false, warned: false, not_before: Instant::now(), loops: Loops::default() }
     }
 
     /// Goes on where an earlier life of this actor was.
-    pub fn restore(&mut self, known: Nudges, now: DateTime<Utc>) {
-        self.warned = known.is_circling();
-        if let Some(since) = known.silent_since() {
-            (self.moved_at, self.told, self.not_before) = (since, true, now + CATCH_UP);
+    pub async fn restore(&mut self, handle: &WorkspaceHandle, running: &Running) -> Result<(), log::Error> {
+        let mut silent_since = None;
+        for recorded in log::load(&handle.context.pool, handle.id, Subject::Task(running.task), 0).await? {
+            let Event::Task(event) = recorded.event else { continue };
+            match event {
+                TaskEvent::AttemptNudged { attempt, why, since, .. } if attempt == running.attempt => match why {
+                    Standstill::Silent => silent_since = Some(since),
+                    Standstill::Circling => self.warned = true,
+                },
+                TaskEvent::ArtifactRecorded { attempt, .. } | TaskEvent::InterruptOpened { attempt, .. }
+                    if attempt == running.attempt =>
+                {
+                    (silent_since, self.warned) = (None, false);
+                }
+                TaskEvent::Progress { attempt, .. }
+                | TaskEvent::AttemptTool { attempt, .. }
+                | TaskEvent::AttemptUsage { attempt, .. }
+                    if attempt == running.attempt =>
+                {
+                    silent_since = None;
+                }
+                _ => {}
+            }
         }
+        if let Some(since) = silent_since {
+            (self.moved_at, self.told, self.not_before) = (since, true, Instant::now() + CATCH_UP);
+        }
+        Ok(())
     }
 }
 
@@ -106,7 +135,7 @@ impl RunState {
             return Ok(Standing::Holds);
         }
         let silent = now - self.liveness.moved_at;
-        if silent >= max && now >= self.liveness.not_before {
+        if silent >= max && Instant::now() >= self.liveness.not_before {
             let nudged = match (self.liveness.told, self.out_of_reach()) {
                 (true, None) => ", also after it was told so",
                 _ => "",

@@ -184,8 +184,8 @@ impl RunState {
             let left = task.is_stopping(self.running.attempt);
             return if left { self.stop_what_is_left(myself).await } else { Ok(Standing::Over) };
         };
-        if self.driver.is_none() {
-            self.liveness.restore(session.nudges, self.handle.context.clock.now());
+        if self.driver.is_none() && session.nudges.count > 0 {
+            self.liveness.restore(&self.handle, &self.running).await?;
         }
         // The database passes; then the next actor of this run finds the way.
         let way = driving::way(&self.handle.context, self.running.instance, self.runner.as_ref()).await?;

@@ -19,6 +19,7 @@ pub mod events;
 mod fan_outs;
 mod hand_offs;
 mod identity;
+mod inbox;
 mod inputs;
 pub mod known_keys;
 pub mod limits;
@@ -74,6 +75,7 @@ pub fn table() -> Table {
         service_accounts::operations(),
         workspaces::operations(),
         teams::operations(),
+        inbox::operations(),
         access::operations(),
         projects::operations(),
         tasks::operations(),

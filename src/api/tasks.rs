@@ -11,8 +11,8 @@ use crate::{
         model::Command,
         permission::Permission as P,
         principal::Principal,
-        task::{NewTask, Parked, Priority, TaskChange, TaskCommand, TaskStatus},
-        text::{Prose, Text, Title},
+        task::{NewTask, Parked, Priority, SKILLS_MAX, TaskChange, TaskCommand, TaskStatus},
+        text::{Label, Prose, Text, Title},
         workspace::Gate,
     },
     persistence::{
@@ -105,6 +105,9 @@ struct Create {
     /// Paths that nobody else's agent writes to while this task's is at work; each means everything below it too.
     #[serde(default)]
     claims: Few<ClaimedPath, CLAIMS_MAX>,
+    /// What whoever does it has to be good at: every delegation of it requires that, beside its own skills.
+    #[serde(default)]
+    skills: Few<Label, SKILLS_MAX>,
 }
 
 async fn create(call: Call, input: Create) -> Result<TaskView, Problem> {
@@ -122,6 +125,7 @@ async fn create(call: Call, input: Create) -> Result<TaskView, Problem> {
         parent: input.parent_id,
         depends_on: input.depends_on.0,
         claims: input.claims.0,
+        skills: input.skills.0,
     });
     let receipt = call.execute(Subject::Task(id), Command::Task(Box::new(command))).await?;
     read(&call, TaskId(receipt.subject.id())).await
@@ -180,6 +184,8 @@ struct Update {
     assignee: Option<Option<Principal>>,
     /// The new claims; an empty list gives up what there was.
     claims: Option<Few<ClaimedPath, CLAIMS_MAX>>,
+    /// The new skills that it requires, all of them. What was delegated before stays as it was agreed.
+    skills: Option<Few<Label, SKILLS_MAX>>,
     /// The `version` that the change is based on.
     expected_version: Option<u64>,
 }
@@ -191,6 +197,7 @@ async fn update(call: Call, input: Update) -> Result<TaskView, Problem> {
         priority: input.priority,
         assignee: input.assignee,
         claims: input.claims.map(|claims| claims.0),
+        skills: input.skills.map(|skills| skills.0),
         expected_version: input.expected_version,
     };
     change(&call, input.task_id, TaskCommand::Update(change_)).await

@@ -18,7 +18,7 @@ use crate::{
     persistence::{
         people,
         queries::{self, Scope},
-        views::{InboxItemView, MemberView, WorkspaceView},
+        views::{MemberView, WorkspaceView},
     },
 };
 
@@ -72,9 +72,6 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .needs(P::Enter, SCOPE)
         .doc("Takes a member out; everyone may leave, the last owner cannot."),
-        Operation::query("workspaces.inbox", "/workspaces/{workspace_id}/inbox", inbox)
-            .needs(P::Enter, SCOPE)
-            .doc("Lists what waits for a decision that the caller may make: questions, reviews, escalations."),
         Operation::query("workspaces.events", "/workspaces/{workspace_id}/events", events)
             .needs(P::Enter, SCOPE)
             .doc("Reads what the caller may see of the log after an offset, oldest first."),
@@ -262,13 +259,6 @@ async fn remove_member(call: Call, input: RemoveMember) -> Result<Removed, Probl
     let command = Command::Workspace(WorkspaceCommand::RemoveMember(input.user_id));
     call.execute(Subject::Workspace(input.workspace_id), command).await?;
     Ok(Removed { user_id: input.user_id })
-}
-
-async fn inbox(call: Call, input: ListIn) -> Result<Page<InboxItemView>, Problem> {
-    let rows = input.limit.rows()?;
-    let [delegate, review] = call.sights([P::Delegate, P::Review]).await?;
-    let items = queries::inbox(&call.tenant()?, call.principal()?, &delegate, &review, input.cursor, rows + 1).await?;
-    Ok(page(items, rows, |row| row.id))
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -42,6 +42,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
         22 "0022_fan_outs",
         23 "0023_teams",
         24 "0024_nudges",
+        25 "0025_skills_of_tasks",
     ];
     Migrator::with_migrations(history).run(pool).await
 }

@@ -16,7 +16,7 @@ use crate::domain::{
 
 pub use super::{
     access::{Access, Scope, Sight, access, chain, rights, standing},
-    inbox::inbox,
+    inbox::{Decider, grantors, inbox},
 };
 use super::{tenant::Tenant, views::*};
 

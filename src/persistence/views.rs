@@ -174,6 +174,8 @@ views! {
         parent_id: Option<TaskId>,
         /// Paths that nobody else's agent writes to while this task's is at work.
         claims: Vec<String>,
+        /// What whoever does it has to be good at.
+        skills: Vec<String>,
         /// What it waits for.
         dependencies: Vec<DependencyView>,
         /// What moves it on; nothing where it is closed.

@@ -135,8 +135,13 @@ views! {
         delegator: Principal,
         /// Who is asked first, where it is somebody.
         owner: Option<Principal>,
-        /// It is for the caller first: they delegated the work, answer for the task, or were named to approve it.
+        /// It is for the caller first: they delegated the work, answer for the task, are of the team that does, or were named
+        /// to approve it. To an agent: for the person on whose behalf it may decide.
         mine: bool,
+        /// The right with which the calling agent may decide it: see `decisions.decide`.
+        right_id: Option<RightId>,
+        /// On whose behalf.
+        on_behalf_of: Option<Principal>,
         /// How often those who can decide were reminded.
         reminders: u32,
         /// Since when it waits.

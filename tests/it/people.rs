@@ -326,6 +326,19 @@ async fn an_agent_decides_on_a_persons_behalf_within_what_it_was_given_and_no_mo
     let path = format!("/delegations/{delegation}/decide");
     let answer =
         |right: &str| json!({"right_id": right, "decision": {"answer": {"interrupt_id": question, "answer": "this"}}});
+    // It is in the inbox of the agent that may decide it, and of no other agent.
+    let inbox = format!("/workspaces/{workspace}/inbox");
+    let waits = as_foreman.get(&inbox).await["items"].clone();
+    assert_eq!(waits.as_array().map(Vec::len), Some(1), "{waits:#}");
+    let item = &waits[0];
+    assert_eq!(
+        (&item["id"], &item["kind"], &item["delegation_id"]),
+        (&question, &json!("question"), &json!(delegation))
+    );
+    assert_eq!((&item["right_id"], &item["on_behalf_of"]), (&json!(right), &json!(format!("user:{}", bob.id))));
+    for nobody in [&as_other, &as_asker] {
+        assert_eq!(nobody.get(&inbox).await["items"], json!([]));
+    }
     as_asker.try_post(&path, answer(&to_asker)).await.problem("forbidden");
     as_other.try_post(&path, answer(&right)).await.problem("not_found");
     bob.try_post(&path, answer(&right)).await.problem("not_found");
@@ -340,7 +353,10 @@ async fn an_agent_decides_on_a_persons_behalf_within_what_it_was_given_and_no_mo
 
     ada.until_delegation(&delegation, &["reviewing"]).await;
     let approve = |right: &str| json!({"right_id": right, "decision": {"review": {"verdict": "approve"}}});
+    let waits = as_foreman.get(&inbox).await["items"].clone();
+    assert_eq!((&waits[0]["kind"], &waits[0]["right_id"]), (&json!("review"), &json!(right)), "{waits:#}");
     let seen = as_foreman.post(&path, approve(&right)).await;
+    assert_eq!(as_foreman.get(&inbox).await["items"], json!([]), "it is decided, and the right is used up");
     assert_eq!(
         (&seen["status"], &seen["reviews"][0]["decided_by"]),
         (&json!("completed"), &json!(format!("agent:{foreman}")))

@@ -728,8 +728,10 @@ export interface InboxItemView {
   identifier: string;
   /** `question`, `approval`, `auth` or `budget`: to answer; `review`: to review; `escalation`: to decide; `review_stuck`: to name other approvers, those who were named are too few by now; `queue`: nobody takes it; `join`: too many parts of the task failed. */
   kind: "question" | "approval" | "auth" | "budget" | "review" | "escalation" | "review_stuck" | "queue" | "join";
-  /** It is for the caller first: they delegated the work, answer for the task, or were named to approve it. */
+  /** It is for the caller first: they delegated the work, answer for the task, are of the team that does, or were named to approve it. To an agent: for the person on whose behalf it may decide. */
   mine: boolean;
+  /** On whose behalf. */
+  on_behalf_of: Principal | null;
   /** What can be done, where it is no question. */
   options: string[] | null;
   /** Who is asked first, where it is somebody. */
@@ -742,6 +744,8 @@ export interface InboxItemView {
   proposal: string | null;
   /** How often those who can decide were reminded. */
   reminders: number;
+  /** The right with which the calling agent may decide it: see `decisions.decide`. */
+  right_id: RightId | null;
   /** Since when it waits. */
   since: string;
   /** Of which task. */
@@ -1553,6 +1557,8 @@ export interface TaskView {
   project_id: ProjectId;
   /** Sort key in its column. */
   rank: string;
+  /** What whoever does it has to be good at. */
+  skills: string[];
   /** Where it stands. */
   status: TaskStatus;
   /** What is to be done, in a line. */
@@ -1988,13 +1994,6 @@ export interface WorkspacesRemoveMemberInput {
   workspace_id: WorkspaceId;
 }
 
-export interface WorkspacesInboxInput {
-  cursor?: string | null;
-  /** The most rows of one page; 50 when absent. */
-  limit?: number | null;
-  workspace_id: WorkspaceId;
-}
-
 export interface WorkspacesEventsInput {
   /** Only events after this offset. */
   after?: number;
@@ -2037,6 +2036,13 @@ export interface WorkspacesDissolveTeamInput {
 }
 
 export interface WorkspacesListTeamsInput {
+  cursor?: string | null;
+  /** The most rows of one page; 50 when absent. */
+  limit?: number | null;
+  workspace_id: WorkspaceId;
+}
+
+export interface WorkspacesInboxInput {
   cursor?: string | null;
   /** The most rows of one page; 50 when absent. */
   limit?: number | null;
@@ -2173,6 +2179,8 @@ export interface TasksCreateInput {
   parent_id?: TaskId | null;
   priority?: Priority;
   project_id: ProjectId;
+  /** What whoever does it has to be good at: every delegation of it requires that, beside its own skills. */
+  skills?: string[];
   /** `backlog` parks the task whatever its description. */
   status?: Birth | null;
   title: string;
@@ -2204,6 +2212,8 @@ export interface TasksUpdateInput {
   /** The idempotency key: the same one with the same input never does the same thing twice. */
   key?: string;
   priority?: Priority | null;
+  /** The new skills that it requires, all of them. What was delegated before stays as it was agreed. */
+  skills?: string[] | null;
   task_id: TaskId;
   title?: string | null;
 }
@@ -3174,8 +3184,6 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     update_member: Mutation<WorkspacesUpdateMemberInput, MemberView>;
     /** Takes a member out; everyone may leave, the last owner cannot. */
     remove_member: Mutation<WorkspacesRemoveMemberInput, Removed2>;
-    /** Lists what waits for a decision that the caller may make: questions, reviews, escalations. */
-    inbox: Query<WorkspacesInboxInput, Page<InboxItemView>>;
     /** Forms a team of people and agents that work can be given to. */
     form_team: Mutation<WorkspacesFormTeamInput, TeamView>;
     /** Changes a team: its name, who is in it, who leads it, or how it decides who of it gets work. */
@@ -3184,6 +3192,8 @@ export type AppRouter = TRPCBuiltRouter<{ ctx: object; meta: object; errorShape:
     dissolve_team: Mutation<WorkspacesDissolveTeamInput, Dissolved>;
     /** Lists the teams. */
     list_teams: Query<WorkspacesListTeamsInput, Page<TeamView>>;
+    /** Lists what waits for a decision that the caller may make: questions, reviews, escalations. */
+    inbox: Query<WorkspacesInboxInput, Page<InboxItemView>>;
     /** Makes a role of permissions that the caller has. */
     create_role: Mutation<WorkspacesCreateRoleInput, RoleView>;
     /** Lists the roles that the workspace made; owner, admin, member and guest are built in. */

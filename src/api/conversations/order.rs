@@ -101,6 +101,7 @@ fn new_task(wanted: Wanted, message: &MessageView) -> NewTask {
         parent: None,
         depends_on: Default::default(),
         claims: Default::default(),
+        skills: Default::default(),
     }
 }
 

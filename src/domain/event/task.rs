@@ -54,6 +54,9 @@ pub enum TaskEvent {
         /// The paths that its agent alone may write to while it works.
         #[serde(default, skip_serializing_if = "Claims::is_empty")]
         claims: Claims,
+        /// What whoever does it has to be good at.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        skills: BTreeSet<Label>,
     },
     /// Fields changed; `None` means unchanged.
     #[serde(rename = "task:updated")]
@@ -70,6 +73,9 @@ pub enum TaskEvent {
         /// The new claims.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         claims: Option<Claims>,
+        /// What whoever does it has to be good at from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        skills: Option<BTreeSet<Label>>,
     },
     /// The task went from one state to another.
     #[serde(rename = "task:transitioned")]

@@ -76,6 +76,7 @@ impl World {
             parent: None,
             depends_on: before,
             claims,
+            skills: Default::default(),
         };
         let by = self.somebody();
         let told = self.tell(&Ask::task(id, by, TaskCommand::Create(new)));

@@ -246,9 +246,6 @@ impl Task {
     }
 
     pub(super) fn apply_attempt(&mut self, event: &TaskEvent) {
-        if let Some(holder) = self.delegation.as_mut().and_then(|open| open.attempt.as_mut()) {
-            holder.nudges.apply(holder.id, event);
-        }
         match event {
             TaskEvent::AttemptStarted { attempt, delegation, agent, instance, fence, .. } => {
                 self.fence = *fence;
@@ -266,6 +263,11 @@ impl Task {
                     open.status = DelegationStatus::Dispatching;
                     let (percent, nudges) = Default::default();
                     open.attempt = Some(Holder { id: *attempt, agent: *agent, fence: *fence, percent, nudges });
+                }
+            }
+            TaskEvent::AttemptNudged { nth, why, since, .. } => {
+                if let Some(holder) = self.delegation.as_mut().and_then(|open| open.attempt.as_mut()) {
+                    holder.nudges.apply(*nth, *why, *since);
                 }
             }
             TaskEvent::AttemptUsage { attempt, usage } => {

@@ -56,7 +56,7 @@ impl Task {
             round: 0,
             reason: QueueReason::Created,
             step: None,
-            terms: new.terms.scrubbed(),
+            terms: new.terms.scrubbed().with(&self.skills),
         });
         Ok(events)
     }

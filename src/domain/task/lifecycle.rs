@@ -30,6 +30,7 @@ impl Task {
             parent: new.parent,
             depends_on: new.depends_on,
             claims: new.claims,
+            skills: new.skills,
         }])
     }
 
@@ -39,12 +40,12 @@ impl Task {
         {
             return Err(Rejection::Version { expected, actual: self.version });
         }
-        let TaskChange { title, description, priority, assignee, claims, .. } = change;
+        let TaskChange { title, description, priority, assignee, claims, skills, .. } = change;
         let same = title.is_none() && description.is_none() && priority.is_none() && assignee.is_none();
-        if same && claims.is_none() {
+        if same && claims.is_none() && skills.is_none() {
             return Ok(vec![]);
         }
-        Ok(vec![TaskEvent::Updated { title, description, priority, assignee, claims }])
+        Ok(vec![TaskEvent::Updated { title, description, priority, assignee, claims, skills }])
     }
 
     pub(super) fn transition(&self, to: TaskStatus) -> Result<Vec<TaskEvent>, Rejection> {
@@ -84,12 +85,16 @@ impl Task {
     pub fn apply(&mut self, offset: u64, event: &TaskEvent) {
         self.version = offset;
         match event {
-            TaskEvent::Created { status, assignee, .. } => {
+            TaskEvent::Created { status, assignee, skills, .. } => {
+                self.skills.clone_from(skills);
                 self.exists = true;
                 self.status = *status;
                 self.assignee = *assignee;
             }
-            TaskEvent::Updated { title, description, assignee, .. } => {
+            TaskEvent::Updated { title, description, assignee, skills, .. } => {
+                if let Some(skills) = skills {
+                    self.skills.clone_from(skills);
+                }
                 // Other words for the work are reason enough to try again what did not help.
                 if title.is_some() || description.is_some() {
                     self.tried.forget();
@@ -103,7 +108,6 @@ impl Task {
             TaskEvent::Progress { percent, .. } => {
                 if let Some(holder) = self.delegation.as_mut().and_then(|open| open.attempt.as_mut()) {
                     holder.percent = percent.or(holder.percent);
-                    holder.nudges.apply(holder.id, event);
                 }
             }
             TaskEvent::Checkpointed { .. } | TaskEvent::RolledBack { .. } => self.apply_checkpoint(event),

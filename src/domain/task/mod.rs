@@ -60,6 +60,9 @@ pub struct Task {
     exists: bool,
     status: TaskStatus,
     assignee: Option<Principal>,
+    /// What whoever does it has to be good at.
+    #[serde(default)]
+    skills: BTreeSet<super::text::Label>,
     version: u64,
     fence: u64,
     /// Attempts since a person last had a say, whatever started them.

@@ -28,29 +28,15 @@ impl Standstill {
 /// What the agent of a running attempt was told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Nudges {
-    count: u32,
-    silent: Told,
-    circling: Told,
-}
-
-/// When it was told one thing last, and whether it still holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-struct Told {
-    since: Option<DateTime<Utc>>,
-    holds: bool,
+    /// How often.
+    pub count: u32,
+    /// Since when it was silent, when it was told so last.
+    silent: Option<DateTime<Utc>>,
+    /// Since when it ran in circles, when it was told so last.
+    circling: Option<DateTime<Utc>>,
 }
 
 impl Nudges {
-    /// Returns since when it is silent, where it was told so and has not moved since.
-    pub fn silent_since(&self) -> Option<DateTime<Utc>> {
-        self.silent.since.filter(|_| self.silent.holds)
-    }
-
-    /// Tells whether it was told that it runs in circles, and there was no news since.
-    pub fn is_circling(&self) -> bool {
-        self.circling.holds
-    }
-
     /// The agent was told, or could not be; the same is said once.
     pub(super) fn nudged(
         self,
@@ -62,30 +48,15 @@ impl Nudges {
             Standstill::Silent => self.silent,
             Standstill::Circling => self.circling,
         };
-        let new = !told.holds && told.since.is_none_or(|before| since > before);
+        let new = told.is_none_or(|before| since > before);
         new.then_some(TaskEvent::AttemptNudged { attempt, nth: self.count + 1, why, since, untold })
     }
 
-    pub(super) fn apply(&mut self, own: AttemptId, event: &TaskEvent) {
-        match event {
-            TaskEvent::AttemptNudged { nth, why, since, .. } => {
-                self.count = *nth;
-                let told = match why {
-                    Standstill::Silent => &mut self.silent,
-                    Standstill::Circling => &mut self.circling,
-                };
-                *told = Told { since: Some(*since), holds: true };
-            }
-            // Things that are made, and questions, are news.
-            TaskEvent::ArtifactRecorded { attempt, .. } | TaskEvent::InterruptOpened { attempt, .. }
-                if *attempt == own =>
-            {
-                (self.silent.holds, self.circling.holds) = (false, false);
-            }
-            TaskEvent::Progress { .. } | TaskEvent::AttemptTool { .. } | TaskEvent::AttemptUsage { .. } => {
-                self.silent.holds = false;
-            }
-            _ => {}
+    pub(super) fn apply(&mut self, nth: u32, why: Standstill, since: DateTime<Utc>) {
+        self.count = nth;
+        match why {
+            Standstill::Silent => self.silent = Some(since),
+            Standstill::Circling => self.circling = Some(since),
         }
     }
 }

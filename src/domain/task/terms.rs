@@ -30,6 +30,12 @@ impl Terms {
         self
     }
 
+    /// Whoever does the work has to be good at what the task itself requires, too.
+    pub(super) fn with(mut self, skills: &BTreeSet<Label>) -> Self {
+        self.skills.extend(skills.iter().cloned());
+        self
+    }
+
     /// Tells whether nothing was agreed.
     pub fn are_usual(&self) -> bool {
         *self == Self::default()

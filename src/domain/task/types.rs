@@ -10,7 +10,7 @@ use crate::domain::{
     ids::*,
     principal::Principal,
     routing::Decision,
-    text::{Prose, Title},
+    text::{Label, Prose, Title},
 };
 
 use super::{Interrupt, Nudges, Terms};
@@ -288,6 +288,8 @@ pub struct NewTask {
     pub depends_on: BTreeSet<TaskId>,
     /// The paths that its agent alone may write to while it works.
     pub claims: Claims,
+    /// What whoever does it has to be good at.
+    pub skills: BTreeSet<Label>,
 }
 
 /// Whether a new task starts in the backlog.
@@ -313,6 +315,8 @@ pub struct TaskChange {
     pub assignee: Option<Option<Principal>>,
     /// The new claims.
     pub claims: Option<Claims>,
+    /// The new skills that it requires.
+    pub skills: Option<BTreeSet<Label>>,
     /// The version that the caller saw.
     pub expected_version: Option<u64>,
 }

@@ -65,6 +65,7 @@ pub(crate) fn examples() -> Vec<Event> {
     all.extend(super::examples_squad::hand_offs_and_parts());
     all.extend(super::examples_squad::teams());
     all.extend(super::examples_squad::nudges());
+    all.extend(super::examples_squad::skilled());
     all
 }
 
@@ -129,8 +130,14 @@ fn project() -> Vec<ProjectEvent> {
 
 fn task() -> Vec<TaskEvent> {
     use TaskEvent as E;
-    let updated =
-        |assignee| E::Updated { title: Some(title("t")), description: None, priority: None, assignee, claims: None };
+    let updated = |assignee| E::Updated {
+        title: Some(title("t")),
+        description: None,
+        priority: None,
+        assignee,
+        claims: None,
+        skills: None,
+    };
     vec![
         E::Created {
             project: id(10),
@@ -144,6 +151,7 @@ fn task() -> Vec<TaskEvent> {
             parent: Some(id(11)),
             depends_on: [id(11), id(12)].into(),
             claims: Default::default(),
+            skills: Default::default(),
         },
         updated(None),
         updated(Some(None)),

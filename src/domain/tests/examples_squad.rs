@@ -7,7 +7,7 @@ use chrono::DateTime;
 use crate::domain::{
     event::{Event, TaskEvent, WorkspaceEvent},
     task::{ChildPolicy, Join, JoinOutcome, Part, PartResult, PartStatus, Review, Standstill, TaskStatus},
-    text::Text,
+    text::{Label, Text},
     workspace::TeamPolicy,
 };
 
@@ -30,9 +30,10 @@ pub(super) fn squad() -> Vec<Event> {
         parent: None,
         depends_on: Default::default(),
         claims: paths_of(&["oven", "shelf/top"]),
+        skills: Default::default(),
     };
     let claims = Some(paths_of(&["oven"]));
-    let narrowed = E::Updated { title: None, description: None, priority: None, assignee: None, claims };
+    let narrowed = E::Updated { title: None, description: None, priority: None, assignee: None, claims, skills: None };
     [claimed, narrowed].into_iter().map(Event::Task).collect()
 }
 
@@ -89,4 +90,10 @@ pub(super) fn nudges() -> Vec<Event> {
     let nudged = |nth, why, untold| TaskEvent::AttemptNudged { attempt: id(30), nth, why, since, untold };
     let all = [nudged(1, Standstill::Silent, None), nudged(2, Standstill::Circling, Some("not connected".into()))];
     all.into_iter().map(Event::Task).collect()
+}
+
+pub(super) fn skilled() -> Vec<Event> {
+    let skills = Some([Label::fitted("salad")].into());
+    let (title, description, priority, assignee, claims) = Default::default();
+    vec![Event::Task(TaskEvent::Updated { title, description, priority, assignee, claims, skills })]
 }

@@ -1,7 +1,7 @@
 //! Attempts: only the one that holds the lease is heard, hearing it twice is hearing it once, and nothing that it
 //! made is lost.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ use crate::domain::{
     model::{Command, Model},
     principal::Principal,
     rejection::Rejection,
-    task::{Standstill, TaskCommand},
+    task::TaskCommand,
 };
 
 use super::{
@@ -94,26 +94,18 @@ proptest! {
     }
 
     #[test]
-    fn an_agent_that_does_not_move_is_told_so_once_until_it_does(plan in plans(150)) {
+    fn an_agent_that_does_not_move_is_told_each_standstill_once(plan in plans(150)) {
         let world = play(&plan, |_| {});
-        let mut told = BTreeMap::<_, (u32, BTreeSet<Standstill>)>::new();
+        let (mut told, mut last) = (BTreeMap::new(), BTreeMap::new());
         for entry in &world.log {
-            match &entry.fact.event {
-                Event::Task(TaskEvent::AttemptNudged { attempt, nth, why, .. }) => {
-                    let (count, holds) = told.entry(*attempt).or_default();
-                    *count += 1;
-                    prop_assert_eq!(nth, count);
-                    prop_assert!(holds.insert(*why), "it was told twice that it is {}", why.name());
-                }
-                Event::Task(TaskEvent::Progress { attempt, .. } | TaskEvent::AttemptTool { attempt, .. }
-                    | TaskEvent::AttemptUsage { attempt, .. }) => {
-                    told.entry(*attempt).or_default().1.remove(&Standstill::Silent);
-                }
-                Event::Task(TaskEvent::ArtifactRecorded { attempt, .. } | TaskEvent::InterruptOpened { attempt, .. }) => {
-                    told.entry(*attempt).or_default().1.clear();
-                }
-                _ => {}
-            }
+            let Event::Task(TaskEvent::AttemptNudged { attempt, nth, why, since, .. }) = &entry.fact.event else {
+                continue;
+            };
+            let count = told.entry(*attempt).or_insert(0);
+            *count += 1;
+            prop_assert_eq!(nth, count);
+            let before = last.insert((*attempt, *why), *since);
+            prop_assert!(before.is_none_or(|before| before < *since), "it was told twice that it is {}", why.name());
         }
     }
 

@@ -6,7 +6,7 @@ use crate::domain::{
     agent::AgentCommand,
     event::{Event, TaskEvent},
     routing::{Bulkheads, Filter, Hold},
-    task::{NewDelegation, Review, TaskCommand, Terms},
+    task::{NewDelegation, Review, TaskChange, TaskCommand, Terms},
     text::{Label, Prose},
 };
 
@@ -59,4 +59,34 @@ fn work_that_nobody_has_the_skills_for_says_which_are_missing_and_goes_when_some
     assert!(held.reason.ends_with(": sewing"), "{}", held.reason);
     scene.agent(update(&skills)).unwrap();
     scene.start(task);
+}
+
+#[test]
+fn what_a_task_requires_every_delegation_of_it_requires_beside_its_own() {
+    let mut scene = Scene::new();
+    let (task, later) = (scene.task(), scene.task());
+    let [cooking, sewing] = ["cooking", "sewing"].map(Label::fitted);
+    let require = |skills: &[&Label]| {
+        let skills = Some(skills.iter().map(|skill| (*skill).clone()).collect());
+        TaskCommand::Update(TaskChange { skills, ..TaskChange::default() })
+    };
+    scene.run(task, 0, require(&[&cooking])).unwrap();
+    let own = Terms { skills: [sewing.clone()].into(), ..Terms::default() };
+    let delegate = |scene: &mut Scene, task, terms| {
+        let (id, instructions, review) = (scene.world.fresh().into(), Prose::default(), Review::default());
+        let new = NewDelegation { id, agent: None, team: None, instructions, review, terms };
+        scene.run(task, 0, TaskCommand::Delegate(new)).unwrap();
+        id
+    };
+    let both = delegate(&mut scene, task, own);
+    assert_eq!(scene.world.ledger.delegations[&both].terms.skills, [cooking.clone(), sewing].into());
+    assert_eq!(scene.offered(), []);
+    // What is asked of the task later changes nothing that was agreed.
+    scene.run(task, 0, require(&[])).unwrap();
+    assert_eq!(scene.offered(), []);
+    scene.run(later, 0, require(&[&cooking])).unwrap();
+    delegate(&mut scene, later, Terms::default());
+    let skills = Some([cooking].into());
+    scene.agent(AgentCommand::Update { name: None, skills, max_concurrency: None }).unwrap();
+    assert_eq!(scene.offered(), [later]);
 }

@@ -198,6 +198,7 @@ pub(super) fn ask(world: &World, kind: Kind, pick: &[usize; 3]) -> Option<Ask> {
                 parent: task.filter(|_| c % 4 == 0),
                 depends_on,
                 claims: claims(a / 7),
+                skills: Default::default(),
             };
             let subject = Subject::Task(TaskId(world.fresh()));
             let by = Principal::User(person(c));
@@ -221,7 +222,8 @@ pub(super) fn ask(world: &World, kind: Kind, pick: &[usize; 3]) -> Option<Ask> {
             let assignee = choose([None, Some(None), Some(Some(Principal::User(person(b))))], b)?;
             let expected_version = (c % 3 == 0).then_some(world.head() - c as u64 % 7);
             let claims = (b % 4 == 1).then(|| claims(c));
-            about(TaskCommand::Update(TaskChange { assignee, expected_version, claims, ..Default::default() }))
+            let skills = b.is_multiple_of(5).then(|| work::skills(c).filter(|_| c.is_multiple_of(3)).collect());
+            about(TaskCommand::Update(TaskChange { assignee, expected_version, claims, skills, ..Default::default() }))
         }
         Kind::Transition => {
             let from = ledger.tasks[&task?].status;

@@ -88,6 +88,7 @@ impl Scene {
             parent: None,
             depends_on: Default::default(),
             claims: paths_of(paths),
+            skills: Default::default(),
         };
         self.run(id, 0, TaskCommand::Create(new)).unwrap();
         id

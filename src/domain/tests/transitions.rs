@@ -73,6 +73,7 @@ fn task_in(status: TaskStatus) -> Task {
         parent: None,
         depends_on: Default::default(),
         claims: Default::default(),
+        skills: Default::default(),
     };
     task.apply(1, &created);
     task

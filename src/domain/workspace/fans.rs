@@ -192,6 +192,7 @@ impl Workspace {
                 parent: Some(id),
                 depends_on: Default::default(),
                 claims: part.claims.clone(),
+                skills: Default::default(),
             };
             let fact = |event: TaskEvent| Fact { subject: Subject::Task(part.task), event: Event::Task(event) };
             [fact(created), fact(queued(part, *by, review.clone()))]

@@ -42,7 +42,7 @@ tables! {
     PROJECTS = "projects" ("id") ["workspace_id", "name", "key", "description", "status", "created_by", "version",
         "created_at", "updated_at"] of "workspace_id";
     TASKS = "tasks" ("id") ["workspace_id", "project_id", "number", "identifier", "title", "description", "status",
-        "priority", "assignee", "delegate_agent_id", "delegation_id", "parent_id", "claims", "progress", "phase", "rank",
+        "priority", "assignee", "delegate_agent_id", "delegation_id", "parent_id", "claims", "skills", "progress", "phase", "rank",
         "created_by", "version", "created_at", "updated_at"] of "workspace_id";
     CHECKPOINTS = "task_checkpoints" ("id") ["workspace_id", "task_id", "name", "reason", "manifest", "made_by", "made_at"]
         of "workspace_id";

@@ -72,13 +72,14 @@ pub(super) fn task(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent
             parent,
             depends_on,
             claims,
+            skills,
         } => {
             changes.insert(
                 &TASKS,
                 json!({
                     "id": id, "project_id": project, "number": number, "identifier": identifier, "title": title,
                     "description": description, "status": status, "priority": priority, "assignee": assignee,
-                    "parent_id": parent, "claims": claims, "rank": format!("n{number:010}"), "created_by": recorded.actor,
+                    "parent_id": parent, "claims": claims, "skills": skills, "rank": format!("n{number:010}"), "created_by": recorded.actor,
                     "version": version, "created_at": at, "updated_at": at,
                 }),
             );
@@ -90,12 +91,13 @@ pub(super) fn task(changes: &mut Changes, recorded: &Recorded, event: &TaskEvent
             }
             return;
         }
-        E::Updated { title, description, priority, assignee, claims } => {
+        E::Updated { title, description, priority, assignee, claims, skills } => {
             set_some(&mut row, "title", title.as_ref());
             set_some(&mut row, "description", description.as_ref());
             set_some(&mut row, "priority", priority.as_ref());
             set_some(&mut row, "assignee", assignee.as_ref());
             set_some(&mut row, "claims", claims.as_ref());
+            set_some(&mut row, "skills", skills.as_ref());
         }
         E::Transitioned { to, .. } => row["status"] = json!(to),
         E::Ready { .. } => row["status"] = json!("ready"),
