@@ -156,6 +156,28 @@ async fn who_joins_in_the_middle_gets_the_text_so_far_and_who_interrupts_keeps_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_reads_nothing_while_an_agent_writes_gets_all_of_it_in_the_end() {
+    let hall = Hall::open("say Well.", "enqueue").await;
+    let mut lagging = Socket::narrow(&hall.ben, &hall.workspace).await;
+    let large = "x".repeat(60_000);
+    for _ in 0..16 {
+        say(&hall.ada, &hall.room, &large).await;
+    }
+    drop(hold(&hall).await);
+    let mut written = String::new();
+    while written != "Hello there" {
+        let frame = lagging.next().await;
+        if frame["type"] == "conversation:output" {
+            match frame["data"]["text"].as_str() {
+                Some(whole) => written = whole.to_owned(),
+                None => written.push_str(frame["data"]["delta"].as_str().expect("it is there")),
+            }
+        }
+    }
+    hall.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_turn_that_is_rolled_back_leaves_nothing_behind() {
     let hall = Hall::open("say Well.", "roll_back").await;
     let Hall { ada, ben, room, .. } = &hall;

@@ -2,9 +2,9 @@
 
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    MaybeTlsStream, WebSocketStream, client_async, connect_async,
     tungstenite::{Message, client::IntoClientRequest},
 };
 
@@ -43,6 +43,21 @@ impl Socket {
         let (inner, response) = connect_async(request).await.expect("the door is open");
         let chosen = response.headers()["sec-websocket-protocol"].to_str().expect("it is ASCII").to_owned();
         (Self { inner, binary: chosen.ends_with("msgpack") }, chosen)
+    }
+
+    /// Connects, says hello, and subscribes from now on; the system keeps next to nothing of what is not read.
+    pub async fn narrow(person: &Person, workspace: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("there are sockets");
+        socket.set_recv_buffer_size(1_024).expect("the system allows it");
+        let address = person.url.trim_start_matches("http://").parse().expect("it is an address");
+        let stream = socket.connect(address).await.expect("the door is open");
+        let url = format!("{}/ws", person.url.replacen("http", "ws", 1));
+        let (inner, _) = client_async(url, MaybeTlsStream::Plain(stream)).await.expect("the door is open");
+        let mut socket = Self { inner, binary: false };
+        socket.send(json!({"t": "hello", "token": person.token})).await;
+        assert_eq!(socket.next().await["t"], "welcome");
+        socket.subscribe(workspace, json!(["*"]), None).await;
+        socket
     }
 
     /// Connects and says hello.
