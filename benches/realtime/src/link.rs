@@ -242,7 +242,9 @@ pub async fn soak(peer: &Peer, run_for: Duration, per_second: usize) -> Result<V
                         let asked = number(text, b"\"id\":").and_then(|id| asked.borrow_mut().remove(&id));
                         answers.borrow_mut().extend(asked.map(|asked| asked.elapsed().as_secs_f64() * 1e3));
                     } else if text.starts_with(b"{\"t\":\"error\"") {
-                        errors.set(errors.get() + 1);
+                        if errors.replace(errors.get() + 1) == 0 {
+                            eprintln!("the first error: {}", String::from_utf8_lossy(text));
+                        }
                     }
                     None
                 })
