@@ -3,6 +3,13 @@
 const LOW: u8 = b'0';
 const HIGH: u8 = b'z';
 
+/// Returns a card's own key where that is between the two, else one that is: a card that is put where it is already
+/// takes nothing of the room there.
+pub fn within(own: &str, before: Option<&str>, after: Option<&str>) -> String {
+    let fits = before.is_none_or(|before| before < own) && after.is_none_or(|after| own < after);
+    if fits { own.to_owned() } else { between(before, after) }
+}
+
 /// Returns a key that sorts after `before` and before `after`; either end may be open.
 pub fn between(before: Option<&str>, after: Option<&str>) -> String {
     let (low, high) = (before.unwrap_or_default().as_bytes(), after.map(str::as_bytes));

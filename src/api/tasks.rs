@@ -243,16 +243,20 @@ async fn move_card(call: Call, input: Move) -> Result<TaskView, Problem> {
     let rank = match neighbour {
         None => {
             let last = queries::last_rank(&call.tenant()?, own.project_id).await?;
-            rank::between(last.as_deref(), None)
+            match last {
+                Some(last) if last == own.rank => last,
+                last => rank::between(last.as_deref(), None),
+            }
         }
         Some((card, direction)) => {
             call.must_reach(Scope::Task, card.0, P::Read, "card in this project").await?;
             let same_project = read(&call, card).await.is_ok_and(|card| card.project_id == own.project_id);
-            let found = queries::neighbour_rank(&call.tenant()?, card, direction).await?.filter(|_| same_project);
+            let found = queries::neighbour_rank(&call.tenant()?, card, input.task_id, direction).await?;
+            let found = found.filter(|_| same_project);
             let (rank, next) = found.ok_or_else(|| Problem::not_found("card in this project"))?;
             match direction {
-                Direction::Before => rank::between(next.as_deref(), Some(&rank)),
-                Direction::After => rank::between(Some(&rank), next.as_deref()),
+                Direction::Before => rank::within(&own.rank, next.as_deref(), Some(&rank)),
+                Direction::After => rank::within(&own.rank, Some(&rank), next.as_deref()),
             }
         }
     };

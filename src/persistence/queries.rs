@@ -324,23 +324,26 @@ pub async fn last_rank(tenant: &Tenant, project: ProjectId) -> Result<Option<Str
     query.fetch_one(&mut *tenant.open().await?).await
 }
 
-/// Returns the ranks of a card's neighbours in its project: the one before or after another card.
+/// Returns the ranks between which a card comes that is put before or after another one: as if it were nowhere yet.
 pub async fn neighbour_rank(
     tenant: &Tenant,
     of: TaskId,
+    moving: TaskId,
     direction: Direction,
 ) -> Result<Option<(String, Option<String>)>, sqlx::Error> {
     let sql = match direction {
         Direction::Before => {
-            "SELECT a.rank, (SELECT max(b.rank) FROM tasks b WHERE b.project_id = a.project_id AND b.rank < a.rank)
+            "SELECT a.rank, (SELECT max(b.rank) FROM tasks b WHERE b.project_id = a.project_id AND b.rank < a.rank
+                 AND b.id <> $2)
              FROM tasks a WHERE a.id = $1"
         }
         Direction::After => {
-            "SELECT a.rank, (SELECT min(b.rank) FROM tasks b WHERE b.project_id = a.project_id AND b.rank > a.rank)
+            "SELECT a.rank, (SELECT min(b.rank) FROM tasks b WHERE b.project_id = a.project_id AND b.rank > a.rank
+                 AND b.id <> $2)
              FROM tasks a WHERE a.id = $1"
         }
     };
-    sqlx::query_as(sql).bind(of.0).fetch_optional(&mut *tenant.open().await?).await
+    sqlx::query_as(sql).bind(of.0).bind(moving.0).fetch_optional(&mut *tenant.open().await?).await
 }
 
 /// Towards which end of a column.

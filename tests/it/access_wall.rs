@@ -139,7 +139,7 @@ async fn queries_that_are_asked_for_another_tenants_things_find_nothing() {
             ("tasks", queries::tasks(tenant, project, &filter, &all, None, 50).await.unwrap().len()),
             ("board", queries::board(tenant, project, &all, 50).await.unwrap().len()),
             ("last rank", queries::last_rank(tenant, project).await.unwrap().iter().count()),
-            ("rank", queries::neighbour_rank(tenant, task, Direction::After).await.unwrap().iter().count()),
+            ("rank", queries::neighbour_rank(tenant, task, task, Direction::After).await.unwrap().iter().count()),
             ("delegations", queries::delegations(tenant, task, None, 50).await.unwrap().len()),
             ("conversation", talks::conversation(tenant, talk).await.unwrap().iter().count()),
             ("messages", messages::messages(tenant, talk, None, 0, 50).await.unwrap().len()),

@@ -210,3 +210,26 @@ async fn progress_that_comes_faster_than_anybody_reads_is_thinned_never_falls_an
     assert!(told.len() <= 10 * (seconds + 3) && told.len() < 60, "{} within {seconds} s", told.len());
     node.node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cards_are_put_where_they_are_and_to_and_fro_without_end() {
+    let node = TestNode::start().await;
+    let ada = Person::register(&node.url, "Ada").await;
+    let workspace = ada.workspace("Lab").await;
+    let project = ada.project(&workspace, "Moon base").await;
+    let (first, second) = (ada.task(&project, "First").await, ada.task(&project, "Second").await);
+    let rank = async |task: &str| ada.get(&format!("/tasks/{task}")).await["rank"].clone();
+    let before = rank(&first).await;
+    for _ in 0..20 {
+        ada.post(&format!("/tasks/{first}/move"), json!({"before": second})).await;
+        ada.post(&format!("/tasks/{second}/move"), json!({"after": first})).await;
+        ada.post(&format!("/tasks/{second}/move"), json!({})).await;
+    }
+    assert_eq!(rank(&first).await, before, "it was there all the time");
+    for _ in 0..200 {
+        ada.post(&format!("/tasks/{second}/move"), json!({"before": first})).await;
+        ada.post(&format!("/tasks/{second}/move"), json!({"after": first})).await;
+    }
+    assert!(rank(&first).await.as_str() < rank(&second).await.as_str());
+    node.node.stop().await;
+}

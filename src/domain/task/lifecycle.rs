@@ -9,7 +9,7 @@ use crate::domain::{
 use super::*;
 
 /// The longest sort key of a card.
-const RANK_LENGTH_MAX: usize = 128;
+const RANK_LENGTH_MAX: usize = 1_024;
 
 impl Task {
     pub(super) fn create(&self, id: TaskId, new: NewTask) -> Result<Vec<TaskEvent>, Rejection> {
