@@ -331,19 +331,15 @@ pub async fn neighbour_rank(
     moving: TaskId,
     direction: Direction,
 ) -> Result<Option<(String, Option<String>)>, sqlx::Error> {
-    let sql = match direction {
-        Direction::Before => {
-            "SELECT a.rank, (SELECT max(b.rank) FROM tasks b WHERE b.project_id = a.project_id AND b.rank < a.rank
-                 AND b.id <> $2)
-             FROM tasks a WHERE a.id = $1"
-        }
-        Direction::After => {
-            "SELECT a.rank, (SELECT min(b.rank) FROM tasks b WHERE b.project_id = a.project_id AND b.rank > a.rank
-                 AND b.id <> $2)
-             FROM tasks a WHERE a.id = $1"
-        }
+    let (end, side) = match direction {
+        Direction::Before => ("max", "<"),
+        Direction::After => ("min", ">"),
     };
-    sqlx::query_as(sql).bind(of.0).bind(moving.0).fetch_optional(&mut *tenant.open().await?).await
+    let sql = format!(
+        "SELECT a.rank, (SELECT {end}(b.rank) FROM tasks b
+             WHERE b.project_id = a.project_id AND b.rank {side} a.rank AND b.id <> $2) FROM tasks a WHERE a.id = $1"
+    );
+    sqlx::query_as(AssertSqlSafe(sql)).bind(of.0).bind(moving.0).fetch_optional(&mut *tenant.open().await?).await
 }
 
 /// Towards which end of a column.

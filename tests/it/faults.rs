@@ -127,8 +127,9 @@ async fn whatever_an_agent_does_wrong_the_work_goes_on_or_somebody_is_asked() {
         ("the agent's disk is full", "write a.rs x; fail unknown No space left on device", End::Person),
         ("the agent waits for an answer", "ask Which colour?", End::Person),
         (
-            "the same tool again and again",
-            "tool bash ls; tool bash ls; tool bash ls; tool bash ls; silent",
+            "the same tool again and again, also after it was told",
+            "tool bash ls; tool bash ls; tool bash ls; tool bash ls; \
+             tool bash ls; tool bash ls; tool bash ls; tool bash ls; silent",
             End::Person,
         ),
     ] {
