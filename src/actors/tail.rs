@@ -7,14 +7,11 @@ use tokio::sync::Mutex;
 
 use crate::domain::{event::Recorded, ids::WorkspaceId};
 
-use super::feed::Committed;
-
-/// About the most bytes that are kept, as JSON.
-const BYTES_MAX: usize = 512 * 1024;
+use super::{feed::Committed, ring::Ring};
 
 /// A piece of the log without a gap. The log only grows: what is here stays right, and ends earlier and earlier.
 #[derive(Default)]
-pub(super) struct Tail(Mutex<Vec<Arc<Committed>>>);
+pub(super) struct Tail(Mutex<Ring>);
 
 impl Tail {
     /// Returns events after an offset: those that are here, or else what is read, which is then here for the next ones.
@@ -26,15 +23,12 @@ impl Tail {
         read: impl Future<Output = Result<Vec<Recorded>, E>>,
     ) -> Result<Vec<Arc<Committed>>, E> {
         let mut known = self.0.lock().await;
-        let first = known.first().map(|event| event.recorded.offset);
-        let skipped = first.and_then(|first| usize::try_from((cursor + 1).checked_sub(first)?).ok());
-        if let Some(here) = skipped.and_then(|skipped| known.get(skipped..)).filter(|here| !here.is_empty()) {
-            return Ok(here.to_vec());
+        let here: Vec<_> = known.after(cursor).into_iter().flatten().cloned().collect();
+        if !here.is_empty() {
+            return Ok(here);
         }
         let page = committed(workspace, read.await?);
-        if page.iter().map(|event| event.weight()).sum::<usize>() <= BYTES_MAX {
-            known.clone_from(&page);
-        }
+        page.iter().for_each(|event| known.push(event.clone()));
         Ok(page)
     }
 }

@@ -9,7 +9,7 @@ use crate::domain::{
     agent::{AgentCommand, Availability, NewInstance, RuntimeKind},
     event::{Event, TaskEvent},
     failure::FailureClass,
-    ids::{AgentId, Subject, TaskId},
+    ids::{AgentId, AttemptId, DelegationId, Subject, TaskId},
     model::Command,
     principal::{Principal, Service},
     rejection::Rejection,
@@ -153,15 +153,29 @@ fn work_is_not_offered_to_an_agent_that_lacks_a_skill_it_requires() {
     assert_eq!(scene.phase(id), Phase::Dispatching);
 }
 
-#[test]
-fn an_offer_that_nobody_answers_lapses_and_the_first_goes_on() {
+/// A task at which an agent works, and that is offered to a peer.
+struct Offered {
+    scene: Scene,
+    task: TaskId,
+    delegation: DelegationId,
+    running: (AttemptId, u64),
+    peer: AgentId,
+}
+
+fn offered() -> Offered {
     let mut scene = Scene::new();
     let peer = hire(&mut scene, "peer", RuntimeKind::Peer);
     let task = scene.task();
     let delegation = scene.delegate(task, 0, Reviewers::Anyone);
     let running = scene.start(task);
     let offer = HandOff::Offer { delegation, to: peer, reason: Prose::default() };
-    ask(&mut scene, task, user(0), offer.clone()).unwrap();
+    ask(&mut scene, task, user(0), offer).unwrap();
+    Offered { scene, task, delegation, running, peer }
+}
+
+#[test]
+fn an_offer_that_nobody_answers_lapses_and_the_first_goes_on() {
+    let Offered { mut scene, task, delegation, running, peer } = offered();
     assert_eq!(settle(&mut scene), 0, "a peer answers by itself");
     scene.world.pass(TimeDelta::minutes(11).num_milliseconds());
     assert_eq!(settle(&mut scene), 1);
@@ -175,13 +189,7 @@ fn an_offer_that_nobody_answers_lapses_and_the_first_goes_on() {
 
 #[test]
 fn when_nobody_takes_work_whose_agent_has_ended_a_person_is_asked() {
-    let mut scene = Scene::new();
-    let peer = hire(&mut scene, "peer", RuntimeKind::Peer);
-    let task = scene.task();
-    let delegation = scene.delegate(task, 0, Reviewers::Anyone);
-    let running = scene.start(task);
-    let offer = HandOff::Offer { delegation, to: peer, reason: Prose::default() };
-    ask(&mut scene, task, user(0), offer).unwrap();
+    let Offered { mut scene, task, delegation, running, peer } = offered();
     scene.fail(task, running, FailureClass::StreamCut).unwrap();
     assert_eq!(scene.offered(), vec![], "it waits for the answer");
     let no = HandOff::Decline { delegation, reason: crate::domain::task::Reason::fitted("busy") };
