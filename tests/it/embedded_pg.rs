@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::data_dir::{Root, processes_in, runs_as_root, wait_until};
+use crate::support::data_dir::{Root, kill_all_in, processes_in, runs_as_root, wait_until};
 
 const OWNED_ROOT: &str = "LINK_TEST_OWNED_ROOT";
 /// Far beyond what anything here takes, on a machine that is busy compiling.
@@ -214,9 +214,7 @@ async fn a_server_killed_together_with_its_link_replays_its_log() {
     let server = Server::start(Settings { durability: Durability::Full, ..root.settings() }).await.expect("a start");
     remember(&server, "replayed").await;
 
-    for pid in processes_in(&root.data()) {
-        send("KILL", pid);
-    }
+    kill_all_in(&root.data());
     drop(server);
 
     let server = Server::start(root.settings()).await.expect("a start after a crash");

@@ -3,10 +3,7 @@
 //! The table says how long it took until the first thing happened again, or a person could act; nothing is asserted about
 //! time.
 
-use std::{
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use link::{
@@ -22,7 +19,7 @@ use crate::{
     faults::{End, Lab, Row, print},
     peer::Scene,
     support::{
-        data_dir::{Root, processes_in},
+        data_dir::{Root, kill_all_in},
         fake_penguin::FakePenguin,
         node::{TestNode, scratch},
         person::{PATIENCE, id},
@@ -109,10 +106,7 @@ impl Own {
     /// Kills every process of it with SIGKILL, and starts it on what they left behind.
     async fn crash(&self) {
         let mut server = self.server.lock().await;
-        for pid in processes_in(&self.root.data()) {
-            // Those that end with the first are gone by the time it is their turn.
-            let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
-        }
+        kill_all_in(&self.root.data());
         drop(server.take());
         *server = Some(Server::start(Self::settings(&self.root)).await.expect("it starts after a crash"));
     }

@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
@@ -54,6 +55,20 @@ pub fn processes_in(dir: &Path) -> Vec<u32> {
     pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == dir))
         .collect()
+}
+
+/// Ends every process that works in a directory with SIGKILL. Some end by themselves before it is their turn, because the
+/// first one has.
+pub fn kill_all_in(dir: &Path) {
+    assert!(!processes_in(dir).is_empty(), "nobody works in {}", dir.display());
+    wait_until("all of them have ended", || {
+        let left = processes_in(dir);
+        for pid in &left {
+            let kill = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
+            kill.expect("kill is installed");
+        }
+        left.is_empty()
+    });
 }
 
 pub fn runs_as_root() -> bool {
