@@ -32,6 +32,7 @@ mod laws_teams;
 mod ledger;
 mod ledger_desk;
 mod ledger_talk;
+mod ledger_work;
 mod peers;
 pub(crate) mod plan;
 mod plan_checkpoints;

@@ -16,5 +16,7 @@ pub mod real_penguin;
 pub mod runs;
 pub mod shape;
 pub mod socket;
+pub mod team;
 pub mod terminal;
 pub mod trpc;
+pub mod writer;
