@@ -120,7 +120,10 @@ impl Doctor {
     fn agreed(&self, interrupt: InterruptId) -> Option<Expiry> {
         let (attempt, _) = self.questions.get(&interrupt)?;
         let delegation = self.attempts.get(attempt)?.delegation;
-        self.delegations.get(&delegation)?.terms.expiry.clone()
+        let mandate = self.delegations.get(&delegation)?;
+        // An answer can only be agreed with a person.
+        let sound = mandate.delegator.user().is_some() || !mandate.terms.answers_by_itself();
+        mandate.terms.expiry.clone().filter(|_| sound)
     }
 
     pub(super) fn asked(&mut self, recorded: &Recorded, event: &TaskEvent) {
@@ -135,8 +138,10 @@ impl Doctor {
             }
             TaskEvent::InterruptResolved { interrupt, by, policy, .. } => {
                 let open = self.questions.get_mut(interrupt).is_some_and(|(_, open)| std::mem::take(open));
-                let agreed = self.agreed(*interrupt);
-                let theirs = if policy.is_some() { *policy == agreed } else { by.user().is_some() };
+                let theirs = match policy {
+                    Some(_) => *policy == self.agreed(*interrupt),
+                    None => by.user().is_some(),
+                };
                 if !open || !theirs {
                     self.found(
                         "I11",

@@ -30,6 +30,10 @@ impl Task {
         if tries >= TRIES_MAX {
             return Err(Rejection::Busy("the task has used up its tries: a person has to decide how it goes on"));
         }
+        // What is agreed for nobody's answer is an answer too: nobody gives themselves the leave that they will ask for.
+        if cx.by.user().is_none() && new.terms.answers_by_itself() {
+            return Err(Rejection::Forbidden("only a person can say how a question is answered that nobody answers"));
+        }
         let mut events = vec![];
         match self.status {
             TaskStatus::Ready | TaskStatus::InProgress => {}

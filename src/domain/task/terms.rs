@@ -36,6 +36,12 @@ impl Terms {
         self
     }
 
+    /// Tells whether it is agreed what the answer to a question is that nobody answers. That it is denied is no answer which
+    /// lets anybody do something.
+    pub(in crate::domain) fn answers_by_itself(&self) -> bool {
+        self.expiry.as_ref().is_some_and(|expiry| matches!(expiry.then, Lapse::Answer(_)))
+    }
+
     /// Tells whether nothing was agreed.
     pub fn are_usual(&self) -> bool {
         *self == Self::default()

@@ -13,7 +13,7 @@ use crate::domain::{
     ids::*,
     model::Command,
     principal::Principal,
-    task::{Report, Reviewers, TaskCommand, TaskStatus, Verdict},
+    task::{Expiry, Lapse, Report, Reviewers, TaskCommand, TaskStatus, Verdict},
     text::{Prose, Words},
     workspace::Gate,
 };
@@ -314,4 +314,20 @@ fn as_it_is(log: &[Recorded]) -> Vec<Finding> {
     let mut doctor = Doctor::default();
     log.iter().for_each(|recorded| doctor.event(recorded));
     doctor.finish()
+}
+
+#[test]
+fn an_answer_that_no_person_agreed_to_is_found() {
+    let told = |delegator: Principal| {
+        let mut story = story();
+        let expiry = Some(Expiry { after_secs: 1, then: Lapse::Answer(serde_json::json!("yes")) });
+        let at = story.nth(story.first, 0, |event| matches!(event, E::DelegationQueued { .. }));
+        let E::DelegationQueued { delegator: by, terms, .. } = story.event(at) else { unreachable!() };
+        (*by, terms.expiry) = (delegator, expiry.clone());
+        let at = story.nth(story.first, 0, |event| matches!(event, E::InterruptResolved { .. }));
+        let E::InterruptResolved { policy, .. } = story.event(at) else { unreachable!() };
+        *policy = expiry;
+        story.findings().iter().any(|finding| finding.invariant == "I11")
+    };
+    assert_eq!([user(0), Principal::Agent(AgentId(uuid::Uuid::nil()))].map(told), [false, true]);
 }

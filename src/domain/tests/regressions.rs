@@ -7,17 +7,21 @@ use crate::domain::{
     conversation::{ConversationCommand, ConversationKind, Part},
     event::{Event, TaskEvent},
     failure::FailureClass,
-    ids::{ConversationId, Subject},
+    ids::{ConversationId, ServiceId, Subject},
     model::{Command, Model},
+    principal::{Principal, Service},
     rejection::Rejection,
     run::{InterruptKind, Usage},
     session::{Session, SessionCommand},
-    task::{NewDelegation, Report, Review, Reviewers, Route, TaskCommand, TaskStatus as S, Verdict},
+    task::{
+        Expiry, Lapse, NewDelegation, Report, Review, Reviewers, Route, TaskCommand, TaskStatus as S, Terms, Verdict,
+    },
     text::{Prose, Words},
 };
 
 use super::{
     ledger::Phase,
+    plan_work::task_ask,
     scene::{Scene, user},
     world::Ask,
 };
@@ -265,4 +269,28 @@ fn who_left_a_direct_conversation_edits_nothing_in_it() {
     say(user(0), ConversationCommand::RemoveParticipant(user(0))).unwrap();
     let edited = say(user(0), ConversationCommand::Edit { message, author: user(0), parts: parts() });
     assert_eq!(edited, Err(Rejection::NotFound("conversation")));
+}
+
+#[test]
+fn only_a_person_can_agree_that_silence_means_yes() {
+    let mut scene = Scene::new();
+    let account = Principal::Service(Service::Account(ServiceId(scene.world.fresh())));
+    for by in [user(0), Principal::Agent(scene.agent), account] {
+        for then in [Lapse::Deny, Lapse::Escalate, Lapse::Answer(json!({"approve": true}))] {
+            let (task, means_yes) = (scene.task(), matches!(then, Lapse::Answer(_)));
+            let new = NewDelegation {
+                id: scene.world.fresh().into(),
+                agent: Some(scene.agent),
+                team: None,
+                instructions: Prose::default(),
+                review: Review::default(),
+                terms: Terms { expiry: Some(Expiry { after_secs: 1, then }), ..Terms::default() },
+            };
+            let done = scene.world.run(task_ask(task, by, TaskCommand::Delegate(new)));
+            match means_yes && by != user(0) {
+                true => assert!(matches!(done, Err(Rejection::Forbidden(_))), "{by}: {done:?}"),
+                false => assert!(done.is_ok(), "{by}: {done:?}"),
+            }
+        }
+    }
 }
