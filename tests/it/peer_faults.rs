@@ -334,3 +334,27 @@ async fn a_peer_that_lives_and_does_not_move_is_told_so_and_is_stopped_when_that
     assert_eq!(seen["attempts"][0]["failure_class"], "silent", "{seen:#}");
     scene.node.node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_is_noticed_after_a_question_that_was_asked_again_is_answered() {
+    let scene = Scene::start().await;
+    let mut peer = scene.connect().await;
+    let delegation = scene.delegate("Choose a colour").await;
+    let attempt = peer.assigned().await["attempt"].clone();
+    peer.say(&attempt, json!({"t": "accepted"})).await;
+    let question = json!({"t": "interrupt", "interrupt": "colour", "kind": "question", "prompt": "Which one?"});
+    peer.say(&attempt, question.clone()).await;
+    let waiting = scene.ada.until_delegation(&delegation, &["awaiting"]).await;
+    peer.reconnect().await;
+    peer.until("resume").await;
+    peer.say(&attempt, question).await;
+    peer.acknowledged(&attempt, 3).await;
+    let answer = json!({"interrupt_id": id(&waiting["interrupts"][0]), "answer": "blue"});
+    scene.ada.post(&format!("/delegations/{delegation}/answer"), answer).await;
+    peer.until("answer").await;
+    scene.ada.until_delegation(&delegation, &["running"]).await;
+    scene.node.advance(chrono::TimeDelta::minutes(6));
+    let message = peer.until("message").await;
+    assert!(message["parts"][0]["text"].as_str().is_some_and(|text| text.contains("no activity")), "{message:#}");
+    scene.node.node.stop().await;
+}

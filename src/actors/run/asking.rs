@@ -32,6 +32,8 @@ impl RunState {
         if let Some((known, answer)) = answer_in_the_log(&self.handle, &self.running, &key).await?
             && known != interrupt
         {
+            // Nobody will answer by the name that was made up for it.
+            self.questions.remove(&interrupt);
             self.questions.insert(known, key);
             if let Some(answer) = answer {
                 return self.deliver(known, answer).await;
