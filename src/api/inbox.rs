@@ -48,6 +48,8 @@ async fn inbox(call: Call, input: ListIn) -> Result<Page<InboxItemView>, Problem
 /// What people let an agent decide, of what they may decide themselves now; where the agent may call for it at all.
 async fn of_agent(call: &Call, agent: AgentId, after: Option<Uuid>, limit: i64) -> Result<Vec<InboxItemView>, Problem> {
     let (tenant, now) = (call.tenant()?, call.clock().now());
+    // What it decides it needs this for itself, where it is.
+    let [own] = call.sights([P::Delegate]).await?;
     let mut items: Vec<InboxItemView> = vec![];
     for grantor in queries::grantors(&tenant, agent, now, GRANTORS_MAX).await? {
         let who = Principal::User(grantor);
@@ -55,7 +57,7 @@ async fn of_agent(call: &Call, agent: AgentId, after: Option<Uuid>, limit: i64) 
         let Some(rights) = queries::rights(call.pool(), tenant.workspace(), viewer).await? else { continue };
         let [delegate, review] = [P::Delegate, P::Review].map(|permission| Sight::to(&rights, permission));
         let decider = Decider { who, delegate, review };
-        items.extend(queries::inbox(&tenant, &decider, Some((agent, now)), after, limit).await?);
+        items.extend(queries::inbox(&tenant, &decider, Some((agent, now, &own)), after, limit).await?);
     }
     // What several let it decide is there once.
     items.sort_by_key(|item| item.id);

@@ -97,7 +97,7 @@ pub struct Decider {
 pub async fn inbox(
     tenant: &Tenant,
     Decider { who, delegate, review }: &Decider,
-    agent: Option<(AgentId, DateTime<Utc>)>,
+    agent: Option<(AgentId, DateTime<Utc>, &Sight)>,
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<InboxItemView>, sqlx::Error> {
@@ -113,15 +113,19 @@ pub async fn inbox(
     let rest = format!(
         "FROM items n JOIN tasks t ON t.id = n.task_id JOIN agent_assignments a ON a.id = n.delegation_id {join}
          WHERE ($3::uuid IS NULL OR n.id > $3) AND ($13::uuid IS NULL OR $14::timestamptz IS NOT NULL)
-             AND CASE WHEN n.kind = 'review' THEN {} ELSE {} END
+             AND CASE WHEN n.kind = 'review' THEN {} ELSE {} END AND {}
          ORDER BY n.id LIMIT $4",
         Sight::condition(5, chain),
         Sight::condition(9, chain),
+        Sight::condition(15, chain),
     );
     let (all, denied, role, granted) = review.parameters();
     let (all2, denied2, role2, granted2) = delegate.parameters();
     let (workspace, me) = (tenant.workspace().0, who.to_string());
-    let (agent, now) = agent.map(|(agent, now)| (agent.0, now)).unzip();
+    // An agent sees no more of it than it may see itself.
+    let everything = Sight::all();
+    let (all3, denied3, role3, granted3) = agent.map_or(&everything, |(_, _, own)| own).parameters();
+    let (agent, now) = agent.map(|(agent, now, _)| (agent.0, now)).unzip();
     of!(
         tenant,
         InboxItemView,
@@ -141,7 +145,11 @@ pub async fn inbox(
         role2,
         granted2,
         agent,
-        now
+        now,
+        all3,
+        denied3,
+        role3,
+        granted3
     )
     .map(bare)
 }

@@ -165,3 +165,32 @@ async fn what_is_dearer_or_riskier_than_a_right_allows_is_not_in_its_agents_inbo
     assert_eq!(rest.as_array().map(Vec::len), Some(3), "{rest:#}");
     team.node.node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agents_inbox_shows_nothing_that_the_agent_may_not_see_itself_or_its_key_is_not_good_for() {
+    let team = Team::on(TestNode::start().await).await;
+    let Team { ada, bob, workspace, project, .. } = &team;
+    let [asker, foreman] = [team.agent("ask Which?; say Done.").await, team.agent("say Hi.").await];
+    let body = json!({"agent_id": foreman, "subject": format!("project:{project}"), "decides": ["question"]});
+    bob.post(&format!("/workspaces/{workspace}/decision_rights"), body).await;
+    let delegation = team.delegate(&asker, json!({})).await;
+    ada.until_delegation(&delegation, &["awaiting"]).await;
+    let as_foreman = key_of(&team, &foreman).await;
+    let keys = format!("/agents/{foreman}/keys");
+    let made = ada.post(&keys, json!({"name": "talks only", "scopes": ["converse"]})).await;
+    let talks_only = Person { token: made["key"].as_str().expect("it is shown once").to_owned(), ..as_foreman.clone() };
+
+    let inbox = format!("/workspaces/{workspace}/inbox");
+    let waits = as_foreman.get(&inbox).await["items"].clone();
+    assert_eq!(waits.as_array().map(Vec::len), Some(1), "{waits:#}");
+    assert_eq!(talks_only.get(&inbox).await["items"], json!([]));
+    for permission in ["delegate", "read"] {
+        let deny = json!({"subject": format!("project:{project}"), "principal": format!("agent:{foreman}"),
+            "effect": "deny", "permissions": [permission]});
+        let grant = id(&ada.post(&format!("/workspaces/{workspace}/grants"), deny).await);
+        assert_eq!(as_foreman.get(&inbox).await["items"], json!([]), "{permission}");
+        ada.send(Method::DELETE, &format!("/workspaces/{workspace}/grants/{grant}"), None, None).await.ok();
+    }
+    assert_eq!(as_foreman.get(&inbox).await["items"], waits);
+    team.node.node.stop().await;
+}
