@@ -5,18 +5,23 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use crate::domain::{
-    access::Effect,
+    access::{Effect, Grant},
     event::{Event, ProjectEvent, TaskEvent, WorkspaceEvent},
-    ids::Subject,
+    ids::{GrantId, RoleId, Subject, TaskId, WorkspaceId},
+    model::Command,
     permission::{Permission, Permissions},
     principal::{Principal, Service},
-    workspace::Role,
+    rejection::Rejection,
+    text::Label,
+    workspace::{AccessCommand, MemberRole, Role, WorkspaceCommand},
 };
 
 use super::{
     ledger::Ledger,
-    plan::{plans, play},
+    plan::{person, plans, play},
+    scene::{Done, Scene, user},
     tries,
+    world::Ask,
 };
 
 proptest! {
@@ -128,4 +133,45 @@ proptest! {
             prop_assert!(own.includes(reached), "{own:?} reached {reached:?}");
         }
     }
+}
+
+fn manage(scene: &mut Scene, by: usize, command: WorkspaceCommand) -> Done {
+    let subject = Subject::Workspace(WorkspaceId(uuid::Uuid::from_u128(1)));
+    scene.world.run(Ask { subject, by: user(by), command: Command::Workspace(command) })
+}
+
+/// Gives person 1 a role of these permissions.
+fn with_role(scene: &mut Scene, permissions: &[Permission]) {
+    let (role, permissions) = (RoleId(scene.world.fresh()), permissions.iter().copied().collect());
+    let create = AccessCommand::CreateRole { role, name: Label::fitted("doorman"), permissions };
+    manage(scene, 0, WorkspaceCommand::Access(create)).unwrap();
+    let role = MemberRole::Custom(role);
+    manage(scene, 0, WorkspaceCommand::UpdateMember { user: person(1), role }).unwrap();
+}
+
+/// Lets somebody work on a task, or not.
+fn grant(scene: &mut Scene, by: usize, task: TaskId, principal: Principal, effect: Effect) -> Done {
+    let (id, subject) = (GrantId(scene.world.fresh()), Subject::Task(task));
+    let grant = Grant { id, subject, principal, effect, permissions: Permission::Converse.into() };
+    manage(scene, by, WorkspaceCommand::Access(AccessCommand::SetGrant(grant)))
+}
+
+#[test]
+fn a_role_that_was_made_here_is_good_for_those_whose_built_in_role_holds_no_more() {
+    use Permission as P;
+    let mut scene = Scene::new();
+    with_role(&mut scene, &[P::Read, P::Converse, P::ManageMembers, P::ManageAccess]);
+    let task = scene.task();
+    let (guest, member) = (Role::Guest.into(), Role::Member.into());
+    manage(&mut scene, 1, WorkspaceCommand::AddMember { user: person(3), role: guest }).unwrap();
+    grant(&mut scene, 1, task, user(3), Effect::Deny).unwrap();
+    for above in [
+        WorkspaceCommand::UpdateMember { user: person(3), role: member },
+        WorkspaceCommand::UpdateMember { user: person(2), role: guest },
+        WorkspaceCommand::RemoveMember(person(2)),
+    ] {
+        let done = manage(&mut scene, 1, above);
+        assert!(matches!(done, Err(Rejection::Forbidden(_))), "{done:?}");
+    }
+    manage(&mut scene, 1, WorkspaceCommand::RemoveMember(person(3))).unwrap();
 }

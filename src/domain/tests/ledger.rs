@@ -7,7 +7,7 @@ use crate::domain::{
     conversation::ConversationKind,
     event::{DocumentEvent, Event, ProjectEvent, TaskEvent, WebhookEvent, WorkspaceEvent},
     ids::*,
-    permission::Permissions,
+    permission::{Permission, Permissions},
     principal::Principal,
     right::Right,
     task::{Review, Step, TaskStatus, Terms, Verdict},
@@ -153,10 +153,11 @@ impl Ledger {
 
     /// What a member may do in the whole workspace.
     pub fn held(&self, user: UserId) -> Option<Permissions> {
-        Some(match self.members.get(&user)? {
+        let role = match self.members.get(&user)? {
             MemberRole::Built(role) => role.permissions(),
             MemberRole::Custom(role) => self.roles.get(role).copied().unwrap_or_default(),
-        })
+        };
+        Some(role.union(Permission::Enter.into()))
     }
 
     fn fold_member(&mut self, event: &WorkspaceEvent) {

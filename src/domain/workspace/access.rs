@@ -205,8 +205,10 @@ impl Workspace {
         }
     }
 
+    /// Returns what somebody may do in the workspace. No role that was made here says that its members may enter, since all
+    /// may; the built-in ones do.
     pub(super) fn held(&self, who: Principal) -> Option<Permissions> {
-        self.rights(who).map(|rights| rights.standing.role)
+        self.rights(who).map(|rights| rights.standing.role.union(Permission::Enter.into()))
     }
 
     fn must_be_free(&self, role: RoleId, name: &Label) -> Result<(), Rejection> {
