@@ -9,10 +9,10 @@ use crate::{
     domain::{
         ids::{Subject, TeamId, WorkspaceId},
         model::Command,
-        permission::Permission as P,
+        permission::{Permission as P, Permissions},
         principal::Principal,
         text::Title,
-        workspace::{NewTeam, TeamChange, TeamCommand, TeamPolicy, WorkspaceCommand},
+        workspace::{GRANTS_OF_ONE_MAX, NewTeam, TeamChange, TeamCommand, TeamPolicy, WorkspaceCommand},
     },
     persistence::{
         queries::{self, Listed, Scope, Sight},
@@ -21,6 +21,7 @@ use crate::{
 };
 
 use super::{
+    access::must_be_good_for,
     call::Call,
     inputs::{Few, Teammate, given},
     problem::Problem,
@@ -93,6 +94,9 @@ struct Update {
 }
 
 async fn update(call: Call, input: Update) -> Result<TeamView, Problem> {
+    if input.members.is_some() {
+        must_be_good_for_its_grants(&call, input.team_id).await?;
+    }
     let change = TeamChange {
         name: input.name,
         members: input.members.map(everyone),
@@ -117,7 +121,16 @@ struct Dissolved {
     team_id: TeamId,
 }
 
+/// Whoever comes into a team gets what was granted to it, and whoever goes loses it.
+async fn must_be_good_for_its_grants(call: &Call, team: TeamId) -> Result<(), Problem> {
+    let most = i64::try_from(GRANTS_OF_ONE_MAX).unwrap_or(i64::MAX);
+    let granted = queries::grants(&call.tenant()?, None, Some(Principal::Team(team)), None, most).await?;
+    let all = granted.into_iter().map(|grant| grant.permissions).reduce(Permissions::union);
+    all.map_or(Ok(()), |all| must_be_good_for(call, all.union(P::ManageAccess.into())))
+}
+
 async fn dissolve(call: Call, input: Dissolve) -> Result<Dissolved, Problem> {
+    must_be_good_for_its_grants(&call, input.team_id).await?;
     call.execute(Subject::Workspace(input.workspace_id), command(TeamCommand::Dissolve(input.team_id))).await?;
     Ok(Dissolved { team_id: input.team_id })
 }

@@ -69,6 +69,23 @@ async fn a_key_gives_nobody_more_than_it_is_good_for() {
     key.try_post(&at("/grants"), grant("work")).await.problem("forbidden");
     key.post(&at("/grants"), grant("converse")).await;
 
+    // What was granted to a team is given and taken with who is in it.
+    let team = json!({"name": "Cooks", "members": []});
+    let team = id(&ada.post(&at("/teams"), team).await);
+    let path = at(&format!("/teams/{team}"));
+    let of = |members: &[&Person]| {
+        let members: Vec<String> = members.iter().map(|who| format!("user:{}", who.id)).collect();
+        json!({"members": members})
+    };
+    change(path.clone(), of(&[&ben])).await.ok();
+    let granted = json!({"subject": format!("project:{project}"), "principal": format!("team:{team}"),
+        "effect": "allow", "permissions": ["work"]});
+    ada.post(&at("/grants"), granted).await;
+    change(path.clone(), of(&[])).await.problem("forbidden");
+    change(path.clone(), json!({"name": "Bakers"})).await.ok();
+    key.send(Method::DELETE, &path, None, None).await.problem("forbidden");
+    ada.send(Method::DELETE, &path, None, None).await.ok();
+
     // Neither does it take from those who may more.
     ada.send(Method::PATCH, &at(&format!("/members/{}", ben.id)), Some(&json!({"role": "admin"})), None).await.ok();
     change(at(&format!("/members/{}", ben.id)), json!({"role": "guest"})).await.problem("forbidden");

@@ -7,18 +7,18 @@ use proptest::prelude::*;
 use crate::domain::{
     access::{Effect, Grant},
     event::{Event, ProjectEvent, TaskEvent, WorkspaceEvent},
-    ids::{GrantId, RoleId, Subject, TaskId, WorkspaceId},
+    ids::{GrantId, RoleId, Subject, TaskId, TeamId, WorkspaceId},
     model::Command,
     permission::{Permission, Permissions},
     principal::{Principal, Service},
     rejection::Rejection,
     text::Label,
-    workspace::{AccessCommand, MemberRole, Role, WorkspaceCommand},
+    workspace::{AccessCommand, MemberRole, NewTeam, Role, TeamChange, TeamCommand, TeamPolicy, WorkspaceCommand},
 };
 
 use super::{
     ledger::Ledger,
-    plan::{person, plans, play},
+    plan::{person, plans, play, title},
     scene::{Done, Scene, user},
     tries,
     world::Ask,
@@ -156,6 +156,19 @@ fn grant(scene: &mut Scene, by: usize, task: TaskId, principal: Principal, effec
     manage(scene, by, WorkspaceCommand::Access(AccessCommand::SetGrant(grant)))
 }
 
+fn form(scene: &mut Scene, members: &[Principal], lead: Option<Principal>) -> TeamId {
+    let (id, members) = (TeamId(scene.world.fresh()), members.iter().copied().collect());
+    let policy = if lead.is_some() { TeamPolicy::Leader } else { TeamPolicy::RoundRobin };
+    let new = NewTeam { id, name: title(id.to_string()), members, lead, policy };
+    manage(scene, 0, WorkspaceCommand::Teams(TeamCommand::Form(new))).unwrap();
+    id
+}
+
+fn of_team(scene: &mut Scene, by: usize, team: TeamId, members: &[Principal]) -> Done {
+    let change = TeamChange { members: Some(members.iter().copied().collect()), ..TeamChange::default() };
+    manage(scene, by, WorkspaceCommand::Teams(TeamCommand::Update { team, change }))
+}
+
 #[test]
 fn a_role_that_was_made_here_is_good_for_those_whose_built_in_role_holds_no_more() {
     use Permission as P;
@@ -174,4 +187,39 @@ fn a_role_that_was_made_here_is_good_for_those_whose_built_in_role_holds_no_more
         assert!(matches!(done, Err(Rejection::Forbidden(_))), "{done:?}");
     }
     manage(&mut scene, 1, WorkspaceCommand::RemoveMember(person(3))).unwrap();
+}
+
+#[test]
+fn who_does_not_manage_access_moves_nobody_in_or_out_of_a_team_that_something_was_granted_to() {
+    use Permission as P;
+    let mut scene = Scene::new();
+    let (task, agent) = (scene.task(), Principal::Agent(scene.agent));
+    with_role(&mut scene, &[P::Read, P::Converse, P::Work, P::Delegate, P::Review, P::ManageMembers]);
+    let team = form(&mut scene, &[agent], None);
+    of_team(&mut scene, 1, team, &[agent, user(2)]).expect("nothing was granted to it yet");
+    grant(&mut scene, 0, task, Principal::Team(team), Effect::Deny).unwrap();
+    for members in [&[user(2)][..], &[agent], &[agent, user(2), user(0)]] {
+        let done = of_team(&mut scene, 1, team, members);
+        assert!(matches!(done, Err(Rejection::Forbidden(_))), "{done:?}");
+    }
+    let done = manage(&mut scene, 1, WorkspaceCommand::Teams(TeamCommand::Dissolve(team)));
+    assert!(matches!(done, Err(Rejection::Forbidden(_))), "{done:?}");
+    let name = TeamChange { name: Some(title("cooks")), ..TeamChange::default() };
+    let rename = TeamCommand::Update { team, change: name };
+    manage(&mut scene, 1, WorkspaceCommand::Teams(rename)).expect("that gives nobody anything");
+    of_team(&mut scene, 0, team, &[user(2)]).unwrap();
+}
+
+#[test]
+fn whoever_leaves_the_workspace_leaves_its_teams_and_comes_back_into_none_of_them() {
+    let mut scene = Scene::new();
+    let agent = Principal::Agent(scene.agent);
+    let (led, other) = (form(&mut scene, &[user(1), agent], Some(user(1))), form(&mut scene, &[user(1)], None));
+    manage(&mut scene, 1, WorkspaceCommand::RemoveMember(person(1))).unwrap();
+    let teams = |scene: &Scene| [led, other].map(|team| scene.world.ledger.teams[&team].clone());
+    assert_eq!(teams(&scene), [[agent].into(), [].into()]);
+    let role = Role::Guest.into();
+    manage(&mut scene, 0, WorkspaceCommand::AddMember { user: person(1), role }).unwrap();
+    assert_eq!(teams(&scene), [[agent].into(), [].into()]);
+    of_team(&mut scene, 0, led, &[agent, user(2)]).expect("it needs no lead any more");
 }

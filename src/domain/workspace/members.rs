@@ -162,7 +162,11 @@ impl Workspace {
                 match self.role(user) {
                     Some(has) if has == role => Ok(vec![]),
                     Some(_) => Err(Rejection::Busy("they are a member already: change the role instead")),
-                    None => Ok(vec![WorkspaceEvent::MemberAdded { user, role }]),
+                    // Who left in earlier days may still be in a team.
+                    None => Ok(self
+                        .out_of_teams(Principal::User(user))
+                        .chain([WorkspaceEvent::MemberAdded { user, role }])
+                        .collect()),
                 }
             }
             (Some(_), C::UpdateMember { user, role }) => {
@@ -184,7 +188,7 @@ impl Workspace {
                 }
                 self.must_not_be_last_owner(user)?;
                 let gone = self.grants_of(Principal::User(user));
-                let gone = gone.chain(self.rights_given_by(user));
+                let gone = gone.chain(self.rights_given_by(user)).chain(self.out_of_teams(Principal::User(user)));
                 Ok(gone.chain([WorkspaceEvent::MemberRemoved { user }]).collect())
             }
             (Some(_), C::Access(command)) => self.decide_access(by, command),

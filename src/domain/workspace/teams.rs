@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Workspace;
 use crate::domain::{
-    access::Grant, event::WorkspaceEvent, ids::TeamId, principal::Principal, rejection::Rejection, text::Title,
+    access::Grant, event::WorkspaceEvent, ids::TeamId, permission::Permission, principal::Principal,
+    rejection::Rejection, text::Title,
 };
 
 /// Teams of one workspace.
@@ -155,10 +156,29 @@ impl Workspace {
     ) -> Result<(), Rejection> {
         let granted: Vec<&Grant> =
             self.grants.values().filter(|grant| grant.principal == Principal::Team(team)).collect();
+        let manages = self.held(by).is_some_and(|held| held.contains(Permission::ManageAccess));
         for principal in moved {
+            if !manages && !granted.is_empty() {
+                return Err(Rejection::Forbidden(
+                    "something was granted to the team: only who manages access says who gets or loses it",
+                ));
+            }
             granted.iter().try_for_each(|grant| self.must_reach_grant(by, &Grant { principal, ..(*grant).clone() }))?;
         }
         Ok(())
+    }
+
+    /// Who is no member of the workspace is in no team of it: coming back does not bring back what was granted to one. A
+    /// team whose lead that was goes by what was learned.
+    pub(super) fn out_of_teams(&self, who: Principal) -> impl Iterator<Item = WorkspaceEvent> {
+        self.teams.iter().filter(move |(_, known)| known.members.contains(&who)).map(move |(team, known)| {
+            let (name, mut members) = (known.name.clone(), known.members.clone());
+            members.remove(&who);
+            let lead = known.lead.filter(|lead| *lead != who);
+            let led = known.policy == TeamPolicy::Leader && lead.is_none();
+            let policy = if led { TeamPolicy::default() } else { known.policy };
+            WorkspaceEvent::TeamUpdated { team: *team, name, members, lead, policy }
+        })
     }
 
     pub(super) fn apply_team(&mut self, event: &WorkspaceEvent) {
