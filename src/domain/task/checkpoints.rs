@@ -50,6 +50,16 @@ pub(super) struct Kept {
 
 impl Task {
     pub(super) fn checkpoint(&self, cx: Circumstance, new: NewCheckpoint) -> Result<Vec<TaskEvent>, Rejection> {
+        self.checkpoint_beside(cx, new, None)
+    }
+
+    /// Makes a checkpoint, and drops what is too much, but not the one that is needed.
+    fn checkpoint_beside(
+        &self,
+        cx: Circumstance,
+        new: NewCheckpoint,
+        needed: Option<CheckpointId>,
+    ) -> Result<Vec<TaskEvent>, Rejection> {
         let NewCheckpoint { id, name, reason, manifest } = new;
         if self.checkpoints.contains_key(&id) {
             return Ok(vec![]);
@@ -58,20 +68,22 @@ impl Task {
         if manual && self.checkpoints.values().filter(|kept| kept.manual).count() >= MANUAL_MAX {
             return Err(Rejection::Busy("the task has as many checkpoints of people as it may have"));
         }
-        let surplus = self.surplus(cx.now, !manual);
+        let surplus = self.surplus(cx.now, !manual, needed);
         let (manifest, made_at, dropped) = (Box::new(manifest), cx.now, surplus);
         Ok(vec![TaskEvent::Checkpointed { checkpoint: id, name, reason, made_at, manifest, dropped }])
     }
 
-    /// Which checkpoints are dropped when another one is made, which may be one of Link's own.
-    fn surplus(&self, now: DateTime<Utc>, one_more: bool) -> BTreeSet<CheckpointId> {
+    /// Which checkpoints are dropped when another one is made, which may be one of Link's own; the one that is needed is not.
+    fn surplus(&self, now: DateTime<Utc>, one_more: bool, needed: Option<CheckpointId>) -> BTreeSet<CheckpointId> {
         let own = || self.checkpoints.iter().filter(|(_, kept)| !kept.manual);
+        let free = |id: &CheckpointId| needed != Some(*id);
         let old = |kept: &Kept| now - kept.made_at > KEEP_ALL && !kept.nth.is_multiple_of(KEEP_ONE_OF);
-        let mut dropped: BTreeSet<CheckpointId> = own().filter(|(_, kept)| old(kept)).map(|(id, _)| *id).collect();
+        let mut dropped: BTreeSet<CheckpointId> =
+            own().filter(|(id, kept)| free(id) && old(kept)).map(|(id, _)| *id).collect();
         let mut left: Vec<_> = own().filter(|(id, _)| !dropped.contains(*id)).collect();
         left.sort_by_key(|(_, kept)| kept.nth);
         let many = (left.len() + usize::from(one_more)).saturating_sub(CHECKPOINTS_MAX);
-        dropped.extend(left.into_iter().take(many).map(|(id, _)| *id));
+        dropped.extend(left.into_iter().map(|(id, _)| *id).filter(free).take(many));
         dropped
     }
 
@@ -93,7 +105,7 @@ impl Task {
         }
         let before_id = before.id;
         let (at, conversations) = (kept.at, kept.conversations.clone());
-        let mut events = self.checkpoint(cx, before)?;
+        let mut events = self.checkpoint_beside(cx, before, Some(to))?;
         match self.delegation.as_ref().map(|open| (open.id, open.status)) {
             None | Some((_, D::Paused | D::Escalated)) => {}
             Some((_, D::Reviewing)) => return Err(Rejection::Busy("the work waits for a review: decide that first")),

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use crate::domain::{
     checkpoint::{CheckpointPart, CheckpointReason, Parts, TalkMark, TaskState, digest, in_force, is_in},
+    doctor::{Doctor, Finding},
     event::{ConversationEvent, Event, TaskEvent},
     failure::FailureClass,
     ids::*,
@@ -265,4 +266,32 @@ fn checkpoints_of_people_stay_until_there_are_as_many_as_there_may_be() {
     let days = kept(MANUAL_MAX, TimeDelta::days(1), CheckpointReason::Manual).unwrap();
     assert_eq!(days.len(), MANUAL_MAX);
     assert!(matches!(kept(MANUAL_MAX + 1, TimeDelta::days(1), CheckpointReason::Manual), Err(Rejection::Busy(_))));
+}
+
+/// Makes a checkpoint, so many younger ones, and goes back to the first after a while.
+fn back_to_the_first(younger: usize, after: TimeDelta) -> Vec<Finding> {
+    let mut scene = Scene::new();
+    let task = scene.task();
+    let first = new(&scene.world, task, CheckpointReason::AttemptStarted);
+    let (to, of) = (first.id, first.manifest.clone());
+    scene.run(task, 0, TaskCommand::Checkpoint(first)).unwrap();
+    for _ in 0..younger {
+        let checkpoint = new(&scene.world, task, CheckpointReason::AttemptStarted);
+        scene.run(task, 0, TaskCommand::Checkpoint(checkpoint)).unwrap();
+    }
+    scene.world.pass(after.num_milliseconds());
+    // It is still there after the first time.
+    for _ in 0..2 {
+        let back = way_back(&scene.world, task, to, &of);
+        scene.run(task, 0, back).unwrap();
+    }
+    let mut doctor = Doctor::default();
+    scene.world.whole_log().iter().for_each(|recorded| doctor.event(recorded));
+    doctor.finish()
+}
+
+#[test]
+fn a_checkpoint_that_a_task_goes_back_to_is_not_dropped_by_that() {
+    assert_eq!(back_to_the_first(0, TimeDelta::hours(25)), vec![], "it is older than a day");
+    assert_eq!(back_to_the_first(CHECKPOINTS_MAX - 1, TimeDelta::zero()), vec![], "there are as many as there may be");
 }
