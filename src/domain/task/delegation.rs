@@ -134,6 +134,10 @@ impl Task {
         agent: AgentId,
     ) -> Result<Vec<TaskEvent>, Rejection> {
         use DelegationStatus as D;
+        // Where work goes in a circle is seen in hand-offs only, and whom they go to is asked.
+        if matches!(cx.by, Principal::Agent(_)) {
+            return Err(Rejection::Forbidden("agents give work to nobody: hand it off instead"));
+        }
         let open = self.open_delegation(id)?;
         match open.status {
             D::Queued | D::Dispatching | D::Running | D::Awaiting | D::Paused | D::Escalated => {

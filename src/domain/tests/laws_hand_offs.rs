@@ -233,3 +233,25 @@ fn work_is_handed_on_five_times_at_most_and_never_beyond_the_tries() {
     }
     assert_eq!(handed, HAND_OFFS_MAX.min(TRIES_MAX as usize - 1));
 }
+
+#[test]
+fn an_agent_does_not_reassign_what_it_could_not_hand_off() {
+    let mut scene = Scene::new();
+    let other = hire(&mut scene, "other", RuntimeKind::Penguin);
+    let task = scene.task();
+    let delegation = scene.delegate(task, 0, Reviewers::Anyone);
+    let reassign = |to| TaskCommand::Reassign { delegation, agent: to };
+    for phase in [Phase::Queued, Phase::Dispatching] {
+        assert_eq!(scene.phase(delegation), phase);
+        for by in [scene.agent, other] {
+            let done = scene.world.run(task_ask(task, Principal::Agent(by), reassign(other)));
+            assert!(matches!(done, Err(Rejection::Forbidden(_))), "{done:?}");
+        }
+        if phase == Phase::Queued {
+            scene.start(task);
+        }
+    }
+    scene.run(task, 1, reassign(other)).unwrap();
+    scene.start(task);
+    assert_eq!(scene.phase(delegation), Phase::Dispatching);
+}
