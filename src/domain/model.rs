@@ -57,7 +57,7 @@ pub enum Model {
 }
 
 /// The version of the snapshots' shape; another one is ignored and the log is folded instead.
-pub const SNAPSHOT_SCHEMA: i32 = 17;
+pub const SNAPSHOT_SCHEMA: i32 = 18;
 
 impl Model {
     /// Makes the empty state, before any event. The workspace's subject has no model of its own.

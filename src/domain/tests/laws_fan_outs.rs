@@ -6,16 +6,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
 use crate::domain::{
-    checkpoint::CheckpointReason,
+    checkpoint::{CheckpointReason, Manifest},
     event::{Event, TaskEvent},
     failure::FailureClass,
-    ids::{AttemptId, DelegationId, FanOutId, Subject, TaskId},
+    ids::{AttemptId, CheckpointId, DelegationId, FanOutId, Subject, TaskId},
     principal::{Principal, Service},
     rejection::Rejection,
     routing::Bulkheads,
     task::{
-        ChildPolicy, FanOut, Join, JoinOutcome, NewFanOut, Part, PartResult, PartStatus, Report, Review, Reviewers,
-        TaskCommand, TaskStatus,
+        ChildPolicy, FanOut, Join, JoinOutcome, NewFanOut, Part, PartResult, PartStatus, Priority, Report, Review,
+        Reviewers, TaskChange, TaskCommand, TaskStatus,
     },
     text::{Prose, Text},
     workspace::Gate,
@@ -322,4 +322,33 @@ fn what_came_of_the_parts_is_told_to_whoever_goes_on() {
     for known in ["split into 2 parts; 1 are done", "Part `part`: done, by agent", "forty-two", "not done"] {
         assert!(text.contains(known), "{known}: {text}");
     }
+}
+
+/// Makes a checkpoint of a task as it is now, and returns its id with what it is of.
+fn checkpointed(scene: &mut Scene, task: TaskId) -> (CheckpointId, Manifest) {
+    let made = checkpoint(&scene.world, task, CheckpointReason::Manual);
+    let known = (made.id, made.manifest.clone());
+    scene.run(task, 0, TaskCommand::Checkpoint(made)).unwrap();
+    known
+}
+
+#[test]
+fn parts_of_a_task_that_went_back_are_as_urgent_as_it_is_again() {
+    let mut scene = Scene::new();
+    let task = scene.task();
+    let becomes = |scene: &mut Scene, priority| {
+        let change = TaskChange { priority: Some(priority), ..TaskChange::default() };
+        scene.run(task, 0, TaskCommand::Update(change)).unwrap();
+    };
+    becomes(&mut scene, Priority::Urgent);
+    let (to, of) = checkpointed(&mut scene, task);
+    becomes(&mut scene, Priority::Low);
+    let back = way_back(&scene.world, task, to, &of);
+    scene.run(task, 0, back).unwrap();
+    let (done, _) = split(&mut scene, task, user(0), Join::All, ChildPolicy::default(), 1);
+    let urgent = done.unwrap().into_iter().find_map(|done| match done.fact.event {
+        Event::Task(TaskEvent::Created { priority, .. }) => Some(priority),
+        _ => None,
+    });
+    assert_eq!(urgent, Some(Priority::Urgent));
 }

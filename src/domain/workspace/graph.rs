@@ -242,6 +242,7 @@ impl Graph {
                 self.tasks.insert(id, node);
             }
             TaskEvent::Updated { priority: Some(priority), .. } => self.change(id, |node| node.priority = *priority),
+            TaskEvent::RolledBack { state, .. } => self.change(id, |node| node.priority = state.priority),
             TaskEvent::Transitioned { to, .. } => self.change(id, |node| node.status = *to),
             TaskEvent::Ready { .. } => self.change(id, |node| node.status = TaskStatus::Ready),
             TaskEvent::DependencyAdded { depends_on, gate } => {
