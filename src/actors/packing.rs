@@ -7,7 +7,7 @@ use crate::{
         checkpoint::{in_force, is_in},
         event::{Event, Recorded, TaskEvent},
         ids::Subject,
-        pack::{Links, Material, Pack, TOKENS_MAX, before, pack},
+        pack::{Links, Material, Pack, TOKENS_MAX, before, joined_parts, pack},
         session::SessionCommand,
         workspace::Running,
     },
@@ -46,10 +46,6 @@ pub(super) async fn packed(handle: &WorkspaceHandle, running: &Running) -> Resul
     for need in links.needs.iter().take(NEEDS_MAX) {
         needs.push(load(Subject::Task(*need)).await?);
     }
-    let mut parts = vec![];
-    for part in &links.parts {
-        parts.push(load(Subject::Task(*part)).await?);
-    }
     let mut talks = vec![];
     for talk in talks::about_task(pool, handle.id, running.task, TALKS_MAX).await? {
         talks.push(load(Subject::Conversation(talk)).await?);
@@ -58,8 +54,13 @@ pub(super) async fn packed(handle: &WorkspaceHandle, running: &Running) -> Resul
     let told = in_force(&task, began);
     task.retain(|recorded| is_in(&told, recorded.offset));
     talks.iter_mut().for_each(|talk: &mut Vec<Recorded>| talk.retain(|recorded| is_in(&told, recorded.offset)));
+    let mut parts = vec![];
+    for part in joined_parts(before(&task, began)) {
+        parts.push(load(Subject::Task(part)).await?);
+    }
     let [parents, needs, parts, talks] = [&parents, &needs, &parts, &talks].map(|logs| cut(logs, began));
-    let material = Material::of(running.attempt, before(&task, began), &parents, &needs, &parts, &talks);
+    let mut material = Material::of(running.attempt, before(&task, began), &parents, &needs, &parts, &talks);
+    material.claims = links.claims;
     let packed = pack(&material, TOKENS_MAX);
     metrics::histogram!("link_pack_seconds").record(begun.elapsed());
     Ok(packed)

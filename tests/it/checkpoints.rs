@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
+    fake_penguin::FakePenguin,
     node::TestNode,
     person::{Person, id},
 };
@@ -128,5 +129,25 @@ async fn link_makes_checkpoints_before_an_agent_may_do_something_and_when_work_i
     let body_of = |verdict: &str| json!({"verdict": verdict, "comment": "no"});
     lab.ada.post(&format!("/delegations/{delegation}/review"), body_of("reject")).await;
     lab.ada.post(&back, body).await;
+    node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_going_back_an_attempt_is_told_the_paths_that_are_claimed_for_it_now() {
+    let (fake, node) = (FakePenguin::start().await, TestNode::start().await);
+    let lab = Lab::open(&node.url).await;
+    let path = format!("/tasks/{}", lab.task);
+    let change = async |body: Value| lab.ada.send(reqwest::Method::PATCH, &path, Some(&body), None).await.ok();
+    change(json!({"claims": ["old/pot"]})).await;
+    let named = lab.ada.post(&format!("{path}/checkpoints"), json!({"name": "Before"})).await;
+    change(json!({"claims": ["new/pan"], "title": "Stew"})).await;
+    assert_eq!(lab.back(&id(&named)).await["title"], "Soup");
+    assert_eq!(lab.ada.get(&path).await["claims"], json!(["new/pan"]), "what is claimed does not go back");
+    let body = json!({"name": "Penguin", "runtime": "penguin", "instances": [{"url": fake.url()}]});
+    let agent = id(&lab.ada.post(&format!("/workspaces/{}/agents", lab.workspace), body).await);
+    let delegation = lab.ada.delegate(&lab.task, &agent).await;
+    lab.ada.until_delegation(&delegation, &["reviewing"]).await;
+    let prompt = &fake.prompts()[0];
+    assert!(prompt.contains("new/pan") && !prompt.contains("old/pot"), "{prompt}");
     node.node.stop().await;
 }

@@ -131,8 +131,8 @@ pub struct Links {
     pub parent: Option<TaskId>,
     /// What it waits for.
     pub needs: BTreeSet<TaskId>,
-    /// The parts that were joined last.
-    pub parts: Vec<TaskId>,
+    /// Paths that nobody else writes to meanwhile.
+    pub claims: Vec<String>,
 }
 
 /// Returns what had happened when the attempt began.
@@ -141,16 +141,19 @@ pub fn before(events: &[Recorded], offset: u64) -> &[Recorded] {
 }
 
 impl Links {
-    /// Reads a task's log.
+    /// Reads a task's log, the whole of it: going back leaves these as they are.
     pub fn of(task: &[Recorded]) -> Self {
         let mut links = Self::default();
         for event in task_events(task) {
             match event {
-                TaskEvent::Created { parent, depends_on, .. } => {
+                TaskEvent::Created { parent, depends_on, claims, .. } => {
                     links.parent = *parent;
                     links.needs.extend(depends_on);
+                    links.claims = claims.iter().map(ToString::to_string).collect();
                 }
-                TaskEvent::FanOutJoined { parts, .. } => links.parts = parts.iter().map(|part| part.task).collect(),
+                TaskEvent::Updated { claims: Some(claims), .. } => {
+                    links.claims = claims.iter().map(ToString::to_string).collect();
+                }
                 TaskEvent::DependencyAdded { depends_on, .. } => drop(links.needs.insert(*depends_on)),
                 TaskEvent::DependencyRemoved { depends_on } => drop(links.needs.remove(depends_on)),
                 _ => {}
@@ -158,6 +161,15 @@ impl Links {
         }
         links
     }
+}
+
+/// Returns the parts that were joined last, by what is told of a task's log.
+pub fn joined_parts(task: &[Recorded]) -> Vec<TaskId> {
+    let joined = task_events(task).filter_map(|event| match event {
+        TaskEvent::FanOutJoined { parts, .. } => Some(parts.iter().map(|part| part.task).collect()),
+        _ => None,
+    });
+    joined.last().unwrap_or_default()
 }
 
 impl Goal {
@@ -230,9 +242,6 @@ impl Material {
                 }
                 TaskEvent::HandOffOffered { reason, .. } => offered = reason.to_string(),
                 TaskEvent::HandOffAccepted { .. } => material.hand_off = Some(std::mem::take(&mut offered)),
-                TaskEvent::Created { claims, .. } | TaskEvent::Updated { claims: Some(claims), .. } => {
-                    material.claims = claims.iter().map(ToString::to_string).collect();
-                }
                 _ => {}
             }
             reading.event(event);

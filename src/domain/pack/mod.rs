@@ -12,7 +12,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 pub use joined::{Joined, PartDone};
-pub use material::{Answered, Goal, Links, Material, Need, Past, Reviewed, Said, Thing, before};
+pub use material::{Answered, Goal, Links, Material, Need, Past, Reviewed, Said, Thing, before, joined_parts};
 
 /// The tokens that one attempt's text may have, unless the task's own words need more.
 pub const TOKENS_MAX: usize = 32_000;

@@ -6,10 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
 use crate::domain::{
-    checkpoint::{CheckpointReason, Manifest},
+    checkpoint::{CheckpointReason, Manifest, in_force, is_in},
     event::{Event, TaskEvent},
     failure::FailureClass,
     ids::{AttemptId, CheckpointId, DelegationId, FanOutId, Subject, TaskId},
+    pack::joined_parts,
     principal::{Principal, Service},
     rejection::Rejection,
     routing::Bulkheads,
@@ -351,4 +352,30 @@ fn parts_of_a_task_that_went_back_are_as_urgent_as_it_is_again() {
         _ => None,
     });
     assert_eq!(urgent, Some(Priority::Urgent));
+}
+
+#[test]
+fn what_is_told_of_parts_after_going_back_is_of_those_that_were_joined_before() {
+    let mut scene = Scene::new();
+    let task = scene.task();
+    let joined = |scene: &mut Scene| {
+        let (done, parts) = split(scene, task, user(0), Join::All, ChildPolicy::default(), 1);
+        done.unwrap();
+        work(scene, &parts[0]);
+        settle(scene);
+        parts[0].task
+    };
+    let first = joined(&mut scene);
+    let (to, of) = checkpointed(&mut scene, task);
+    let second = joined(&mut scene);
+    let told = |scene: &Scene| {
+        let mut log = scene.world.recorded(Subject::Task(task));
+        let parts = in_force(&log, scene.world.head());
+        log.retain(|recorded| is_in(&parts, recorded.offset));
+        joined_parts(&log)
+    };
+    assert_eq!(told(&scene), [second]);
+    let back = way_back(&scene.world, task, to, &of);
+    scene.run(task, 0, back).unwrap();
+    assert_eq!(told(&scene), [first]);
 }
