@@ -38,7 +38,8 @@ const ITEMS: &str = "WITH items AS (
         d.reminders, d.reminded
     FROM agent_assignments d WHERE d.workspace_id = $1 AND d.ended_at IS NULL AND d.status = 'escalated'
     UNION ALL
-    SELECT d.id, 'review_stuck', d.task_id, d.id, d.attempt_id,
+    -- A review of the same delegation may wait beside it: each has an id of its own, and those are next to each other.
+    SELECT overlay(d.id::text PLACING 'f' FROM 15 FOR 1)::uuid, 'review_stuck', d.task_id, d.id, d.attempt_id,
         'approvals are missing that nobody who was named can give: ' || d.review_missing, NULL,
         '[\"set_approvers\", \"cancel\"]'::jsonb, NULL, d.owner, coalesce(d.waiting_since, d.updated_at),
         d.reminders, d.reminded

@@ -78,6 +78,27 @@ async fn a_review_whose_approver_has_left_goes_to_its_owner_who_names_another() 
     assert_eq!(seen["status"], "completed");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_and_what_is_stuck_about_it_are_both_in_an_inbox_that_is_read_page_by_page() {
+    let team = Team::on(TestNode::start().await).await;
+    let Team { ada, bob, eve, workspace, .. } = &team;
+    let agent = team.agent("say Done.").await;
+    let delegation = team.delegate(&agent, json!({"review": named(2, &[bob, eve])})).await;
+    ada.until_delegation(&delegation, &["reviewing"]).await;
+    let gone = format!("/workspaces/{workspace}/members/{}", bob.id);
+    ada.send(reqwest::Method::DELETE, &gone, None, None).await.ok();
+    let (mut paged, mut cursor) = (vec![], String::new());
+    loop {
+        let page = eve.get(&format!("/workspaces/{workspace}/inbox?limit=1{cursor}")).await;
+        paged.extend(page["items"].as_array().expect("a page has items").clone());
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(kinds(&paged), ["review", "review_stuck"]);
+    assert!(paged.iter().all(|item| item["delegation_id"] == json!(delegation)), "{paged:#?}");
+    team.node.node.stop().await;
+}
+
 /// Waits until so many events of a type are in the log, and returns their data.
 async fn events(who: &Person, workspace: &str, kind: &str, count: usize) -> Vec<Value> {
     let path = format!("/workspaces/{workspace}/events?limit=200");
