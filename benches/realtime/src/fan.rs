@@ -53,6 +53,10 @@ struct Heard {
 }
 
 impl Heard {
+    fn some(&self, times: usize) {
+        (0..times).for_each(|_| self.one());
+    }
+
     fn one(&self) {
         let count = self.count.get() + 1;
         self.count.set(count);
@@ -115,10 +119,8 @@ fn listen(peer: &Peer, socket: Socket, heard: Rc<Heard>) -> tokio::task::JoinHan
     let kind = peer.kind;
     spawn_local(async move {
         let ear = |text: &[u8]| {
-            let (counts, answer) = kind.hears(text);
-            if counts {
-                heard.one();
-            }
+            let (times, answer) = kind.hears(text);
+            heard.some(times);
             answer
         };
         let _ = socket.listen(ear).await;

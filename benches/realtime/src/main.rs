@@ -1,7 +1,7 @@
 //! Measures the real-time side of Link next to others: what a delivery, a socket and a resume cost.
 //!
 //! ```text
-//! realtime [--link PATH] [--peers floor,gather,ws,socket.io,link] [--scenarios fan1,…] [--seconds N] [--people N]
+//! realtime [--link PATH] [--peers floor,gather,nchan,ws,socket.io,nats,link] [--scenarios fan1,…] [--seconds N] [--people N]
 //! ```
 //!
 //! Each server has core 0 for itself and this process core 1; one line of JSON per measurement, then a table.
@@ -56,7 +56,8 @@ async fn measure(options: &BTreeMap<String, Option<String>>) -> Result<()> {
         _ => otherwise.to_owned(),
     };
     let link = option("--link", concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/release/link"));
-    let (peers, scenarios) = (option("--peers", "floor,gather,ws,socket.io,link"), option("--scenarios", SCENARIOS));
+    let (peers, scenarios) =
+        (option("--peers", "floor,gather,nchan,ws,socket.io,nats,link"), option("--scenarios", SCENARIOS));
     let (seconds, people) = (option("--seconds", "5").parse()?, option("--people", "1000").parse()?);
     process::pin(std::process::id(), 1)?;
     let mut rows = vec![];

@@ -1,7 +1,7 @@
 //! The servers that are measured, and how each is talked to.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -17,24 +17,38 @@ pub enum Kind {
     Floor,
     /// Gathers what came, and writes it to each member in one piece.
     Gather,
+    /// nginx with nchan.
+    Nchan,
     /// npm's ws.
     Ws,
     /// npm's Socket.IO.
     SocketIo,
+    /// nats-server, over its WebSocket.
+    Nats,
     /// Link.
     Link,
 }
 
 impl Kind {
-    pub const ALL: [Self; 5] = [Self::Floor, Self::Gather, Self::Ws, Self::SocketIo, Self::Link];
+    pub const ALL: [Self; 7] =
+        [Self::Floor, Self::Gather, Self::Nchan, Self::Ws, Self::SocketIo, Self::Nats, Self::Link];
 
-    /// Tells whether a text is what was said, and how it is answered.
-    pub fn hears(self, text: &[u8]) -> (bool, Option<&'static str>) {
+    /// Tells how often what was said is in a frame, and how it is answered.
+    pub fn hears(self, frame: &[u8]) -> (usize, Option<&'static str>) {
         match self {
-            Self::Floor | Self::Gather | Self::Ws => (true, None),
-            Self::SocketIo if text == b"2" => (false, Some("3")),
-            Self::SocketIo => (text.starts_with(b"42"), None),
-            Self::Link => (text.starts_with(b"{\"t\":\"signal\"") || text.starts_with(b"{\"t\":\"event\""), None),
+            Self::Floor | Self::Gather | Self::Nchan | Self::Ws => (1, None),
+            Self::SocketIo if frame == b"2" => (0, Some("3")),
+            Self::SocketIo => (frame.starts_with(b"42").into(), None),
+            // It cuts its lines into frames wherever it likes: only `MSG` has this letter.
+            Self::Nats => {
+                let pinged = frame.windows(6).any(|bytes| bytes == b"PING\r\n");
+                (frame.iter().filter(|byte| **byte == b'M').count(), pinged.then_some("PONG\r\n"))
+            }
+            Self::Link => {
+                let said =
+                    [&b"{\"t\":\"signal\""[..], b"{\"t\":\"event\""].iter().any(|begin| frame.starts_with(begin));
+                (said.into(), None)
+            }
         }
     }
 
@@ -42,8 +56,10 @@ impl Kind {
         match self {
             Self::Floor => "floor",
             Self::Gather => "gather",
+            Self::Nchan => "nchan",
             Self::Ws => "ws",
             Self::SocketIo => "socket.io",
+            Self::Nats => "nats",
             Self::Link => "link",
         }
     }
@@ -65,6 +81,33 @@ fn words() -> String {
     "x".repeat(200)
 }
 
+fn written(root: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let path = root.join(name);
+    std::fs::write(&path, text)?;
+    Ok(path)
+}
+
+/// Configures one process of nginx whose rooms hold nothing back.
+fn nginx(port: u16, root: &Path) -> String {
+    let root = root.display();
+    format!(
+        "load_module /usr/lib/nginx/modules/ngx_nchan_module.so;
+daemon off; master_process off; worker_processes 1;
+pid {root}/nginx.pid; error_log {root}/error.log;
+events {{ worker_connections 20000; }}
+http {{
+  access_log off;
+  client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
+  uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location / {{ nchan_pubsub websocket; nchan_channel_id $arg_room; nchan_message_buffer_length 0; }}
+  }}
+}}
+"
+    )
+}
+
 impl Peer {
     pub async fn start(kind: Kind, link: &str, people: usize) -> Result<Self> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -78,6 +121,20 @@ impl Peer {
             Kind::Floor | Kind::Gather => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.args([kind.name(), &port.to_string()]);
+                command
+            }
+            Kind::Nchan => {
+                let mut command = Command::new("nginx");
+                let configuration = written(&root, "nginx.conf", &nginx(port, &root))?;
+                command.arg("-p").arg(&root).arg("-c").arg(configuration);
+                command
+            }
+            Kind::Nats => {
+                let mut command = Command::new("nats-server");
+                let configuration = format!(
+                    "listen: \"127.0.0.1:-1\"\nwebsocket {{ host: \"127.0.0.1\", port: {port}, no_tls: true }}\n"
+                );
+                command.arg("-c").arg(written(&root, "nats.conf", &configuration)?).env("GOMAXPROCS", "1");
                 command
             }
             Kind::Ws | Kind::SocketIo => {
@@ -108,7 +165,17 @@ impl Peer {
     /// Lets a member into a room, until it hears what is said there.
     pub async fn join(&self, room: usize, member: usize) -> Result<Socket> {
         match self.kind {
-            Kind::Floor | Kind::Gather | Kind::Ws => Socket::open(self.port, &format!("/?room={room}")).await,
+            Kind::Floor | Kind::Gather | Kind::Nchan | Kind::Ws => {
+                Socket::open(self.port, &format!("/?room={room}")).await
+            }
+            Kind::Nats => {
+                let mut socket = Socket::open(self.port, "/").await?;
+                socket.until("INFO").await?;
+                let hello = "CONNECT {\"verbose\":false,\"pedantic\":false,\"echo\":true}";
+                socket.say(&format!("{hello}\r\nSUB room{room} 1\r\nPING\r\n")).await?;
+                socket.until("PONG").await?;
+                Ok(socket)
+            }
             Kind::SocketIo => {
                 let mut socket = Socket::open(self.port, "/socket.io/?EIO=4&transport=websocket").await?;
                 socket.until("0{").await?;
@@ -143,7 +210,8 @@ impl Peer {
     /// Returns what makes everyone in a room hear something; `durable` only with Link.
     pub fn said(&self, room: usize, durable: bool) -> Result<String> {
         Ok(match self.kind {
-            Kind::Floor | Kind::Gather | Kind::Ws => words(),
+            Kind::Floor | Kind::Gather | Kind::Nchan | Kind::Ws => words(),
+            Kind::Nats => format!("PUB room{room} {}\r\n{}\r\n", words().len(), words()),
             Kind::SocketIo => format!("42[\"say\",\"{}\"]", words()),
             Kind::Link if durable => self.world()?.post(7, room, "hello"),
             Kind::Link => self.world()?.typing(room),

@@ -9,6 +9,7 @@ use tokio::{
 };
 
 const TEXT: u8 = 1;
+const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
@@ -70,14 +71,14 @@ impl Socket {
         write_all(&self.stream, &frame(TEXT, text.as_bytes())).await
     }
 
-    /// Returns the next text.
+    /// Returns what the next frame says.
     pub async fn next(&mut self) -> Result<String> {
         loop {
             if let Some((opcode, from, to)) = whole(&self.rest) {
                 let payload = self.rest[from..to].to_vec();
                 self.rest.drain(..to);
                 match opcode {
-                    TEXT => return Ok(String::from_utf8(payload)?),
+                    TEXT | BINARY => return Ok(String::from_utf8(payload)?),
                     PING => write_all(&self.stream, &frame(PONG, &payload)).await?,
                     CLOSE => bail!("closed with {:?}", code(&payload)),
                     _ => {}
