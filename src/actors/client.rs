@@ -17,18 +17,21 @@ use tokio::time::Instant;
 
 use crate::{
     domain::{access::Viewer, ids::WorkspaceId},
-    persistence::{log, queries},
+    persistence::{
+        log,
+        queries::{self, Entrance},
+    },
 };
 
 use super::{
     client_handle::{ClientHandle, ClientId},
     context::Context,
     ear::{Ear, TooSlow},
-    feed::Signal,
+    feed::{Signal, Topics},
     knowledge::Standing,
     member::Member,
     outlet::{Ending, TOO_SLOW},
-    presence,
+    presence::{self, ReadAgents},
     replay::PAGE_MAX,
     subscription::{Refusal, Subscription, Told, Wanted},
 };
@@ -146,6 +149,7 @@ impl ClientState {
         }
     }
 
+    /// What seldom happens is in a box: each message moves a future that has room for all that may be.
     async fn hear(&mut self, myself: &ClientHandle, message: ClientMessage) -> Result<(), TooSlow> {
         match message {
             ClientMessage::Subscribe(wanted, reply) => {
@@ -165,7 +169,7 @@ impl ClientState {
             ClientMessage::Behind(workspace, generation, cursor) => match self.current(workspace, generation) {
                 Some(subscription) => {
                     subscription.cursor = cursor;
-                    self.replay(myself, workspace).await
+                    Box::pin(self.replay(myself, workspace)).await
                 }
                 None => Ok(()),
             },
@@ -180,11 +184,11 @@ impl ClientState {
                 Ok(())
             }
             ClientMessage::Signalled(signal) => {
-                self.signalled(&signal).await;
+                Box::pin(self.signalled(&signal)).await;
                 Ok(())
             }
             ClientMessage::Replay(workspace, generation) => match self.current(workspace, generation) {
-                Some(_) => self.replay(myself, workspace).await,
+                Some(_) => Box::pin(self.replay(myself, workspace)).await,
                 None => Ok(()),
             },
             ClientMessage::Sleep => Ok(()),
@@ -209,7 +213,11 @@ impl ClientState {
         if self.subscriptions.len() >= SUBSCRIPTIONS_MAX && !self.subscriptions.contains_key(&workspace) {
             return Err(Refusal::TooMany);
         }
-        let standing = self.standing(workspace).await.map_err(|_| Refusal::Unavailable)?.ok_or(Refusal::NotFound)?;
+        let standing = self
+            .standing(workspace, &wanted.topics)
+            .await
+            .map_err(|_| Refusal::Unavailable)?
+            .ok_or(Refusal::NotFound)?;
         if self.subscriptions.remove(&workspace).is_some() {
             // Of the one before nothing may come after the answer to this one.
             self.context.feed.left(workspace, myself.id()).await;
@@ -221,7 +229,7 @@ impl ClientState {
         &mut self,
         myself: &ClientHandle,
         Wanted { id, workspace, topics, after }: Wanted,
-        Standing { rights, head }: Standing,
+        Standing { rights, head, agents }: Standing,
     ) -> Result<u64, TooSlow> {
         self.ear.tell(Told::Subscribed { id, workspace, head }).await?;
         let cursor = after.unwrap_or(head);
@@ -236,6 +244,7 @@ impl ClientState {
             rights_at: head,
             generation: self.generation,
             chains: HashMap::new(),
+            agents,
             cursor: cursor.min(head),
             page: PAGE_MAX,
             caught_up: false,
@@ -265,7 +274,7 @@ impl ClientState {
     }
 
     /// Returns what this client may see, and how long the log was then at the earliest: nothing can fall between.
-    async fn standing(&self, workspace: WorkspaceId) -> Result<Option<Standing>, log::Error> {
+    async fn standing(&self, workspace: WorkspaceId, topics: &Topics) -> Result<Option<Standing>, log::Error> {
         let feed = &self.context.feed;
         // From here on everything is relayed.
         feed.listen(workspace);
@@ -273,12 +282,14 @@ impl ClientState {
             return Ok(Some(standing));
         }
         let (changes, head) = (feed.known.changes(workspace), feed.known.head(workspace));
-        let Some((rights, read)) = queries::standing(&self.context.pool, workspace, self.viewer).await? else {
-            return Ok(None);
-        };
+        let of_agents = feed.known.changes_of_agents(workspace);
+        let asks = presence::concerns(workspace, topics) && feed.known.agents(workspace).is_none();
+        let found = Box::pin(queries::entrance(&self.context.pool, workspace, self.viewer, asks)).await?;
+        let Some(Entrance { rights, head: read, agents }) = found else { return Ok(None) };
         let (rights, head) = (Arc::new(rights), head.unwrap_or(read));
         feed.known.remember(workspace, self.viewer, &rights, changes);
-        Ok(Some(Standing { rights, head }))
+        let agents = asks.then(|| ReadAgents::new(&self.context, workspace, agents, of_agents));
+        Ok(Some(Standing { rights, head, agents }))
     }
 
     /// Tells who is here, to who has just begun to listen.
@@ -286,7 +297,10 @@ impl ClientState {
         let context = self.context.clone();
         let Some(subscription) = self.current(workspace, generation) else { return };
         subscription.caught_up = true;
-        presence::greet(&context, workspace, &subscription.topics, myself.id()).await;
+        let read = subscription.agents.take();
+        if presence::concerns(workspace, &subscription.topics) {
+            presence::greet(&context, workspace, myself.id(), read).await;
+        }
     }
 
     async fn signalled(&mut self, signal: &Arc<Signal>) {

@@ -75,7 +75,7 @@ impl Ear {
         self.room().await?;
         match self {
             Self::Socket(outlet) => {
-                outlet.answer(outlet.frame(&told));
+                outlet.gather(outlet.frame(&told));
                 Ok(())
             }
             Self::Door(outbox) => outbox.send(Outgoing::Told(told)).await.map_err(|_| TooSlow),

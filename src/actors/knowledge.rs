@@ -18,7 +18,10 @@ use crate::domain::{
     principal::Principal,
 };
 
-use super::{feed::Batch, presence::Seen};
+use super::{
+    feed::Batch,
+    presence::{ReadAgents, Seen},
+};
 
 /// Whose rights are remembered, per workspace; with more, all are asked for anew.
 const RIGHTS_MAX: usize = 20_000;
@@ -64,6 +67,8 @@ fn leaves_places(event: &Event) -> bool {
 pub(super) struct Standing {
     pub rights: Arc<Rights>,
     pub head: u64,
+    /// How the agents are, where that had to be read.
+    pub agents: Option<ReadAgents>,
 }
 
 /// All workspaces that are written on this node.
@@ -114,7 +119,7 @@ impl Knowledge {
     pub(super) fn standing(&self, workspace: WorkspaceId, viewer: Viewer) -> Option<Standing> {
         let known = self.known.get(&workspace)?;
         let (of, rights) = known.rights.get(&viewer.principal)?;
-        (*of == viewer).then(|| Standing { rights: rights.clone(), head: known.head })
+        (*of == viewer).then(|| Standing { rights: rights.clone(), head: known.head, agents: None })
     }
 
     /// Returns what has to be shown to [`Self::remember`]; asked before the database is.

@@ -121,16 +121,29 @@ impl Outlet {
         }
     }
 
+    /// The same, in one piece with what follows: at the latest when the socket's own task gets its turn.
+    pub fn gather(&self, frames: Bytes) {
+        let mut waiting = self.lock();
+        if !waiting.closed {
+            self.wait(&mut waiting, frames);
+        }
+    }
+
     fn put(&self, mut waiting: MutexGuard<'_, Waiting>, mut frames: Bytes) {
+        if waiting.pieces.is_empty()
+            && let Ok(written) = self.stream.try_write(&frames)
+        {
+            frames.advance(written);
+            waiting.begun = usize::from(written > 0 && !frames.is_empty());
+        }
+        // An error shows again where what waits is written.
+        if !frames.is_empty() {
+            self.wait(&mut waiting, frames);
+        }
+    }
+
+    fn wait(&self, waiting: &mut Waiting, frames: Bytes) {
         if waiting.pieces.is_empty() {
-            if let Ok(written) = self.stream.try_write(&frames) {
-                frames.advance(written);
-                waiting.begun = usize::from(written > 0);
-                if frames.is_empty() {
-                    return;
-                }
-            }
-            // An error shows again where what waits is written.
             waiting.since = Some(Instant::now());
             self.work.notify_one();
         }

@@ -15,13 +15,12 @@ use serde_json::json;
 
 use crate::{
     domain::{
-        agent::AgentStatus,
-        event::{AgentEvent, Event, Recorded},
+        event::{AgentEvent, Event, Recorded, WorkspaceEvent},
         ids::{Subject, UserId, WorkspaceId},
         presence::Presence as Status,
         principal::Principal,
     },
-    persistence::attendance,
+    persistence::attendance::{self, Attendance},
 };
 
 use super::{
@@ -155,6 +154,11 @@ impl Presence {
         look(room.iter().map(|(who, person)| person.seen(*who)).collect())
     }
 
+    /// Knows nothing more of someone; returns how they were.
+    fn forget(&self, workspace: WorkspaceId, who: Principal) -> Option<Status> {
+        self.rooms.get_mut(&workspace)?.remove(&who).map(|person| person.status)
+    }
+
     /// Returns what nobody was told yet, and forgets who left long ago.
     fn news(&self, now: DateTime<Utc>) -> Vec<(WorkspaceId, Seen)> {
         let mut news = vec![];
@@ -186,29 +190,52 @@ pub fn set(
     seen
 }
 
-/// Tells how an agent is when an event changed what it does.
-pub(super) fn tell_agent(context: &Context, workspace: WorkspaceId, event: &Recorded) {
-    if let (Subject::Agent(id), Event::Agent(AgentEvent::Status { status, .. })) = (event.subject, &event.event) {
-        let who = Principal::Agent(id);
-        let seen = Seen { who, status: (*status).into(), text: None, since: Some(event.at) };
-        context.feed.signal(workspace, Subject::Workspace(workspace), SIGNAL, json!(seen));
+/// Follows what was committed: tells how an agent is when that changed what it does, and forgets who was removed.
+pub(super) fn follow(context: &Context, workspace: WorkspaceId, event: &Recorded) {
+    match (event.subject, &event.event) {
+        (Subject::Agent(id), Event::Agent(AgentEvent::Status { status, .. })) => {
+            let seen = seen((id, *status, event.at));
+            context.feed.signal(workspace, Subject::Workspace(workspace), SIGNAL, json!(seen));
+        }
+        (_, Event::Workspace(WorkspaceEvent::MemberRemoved { user })) => {
+            let who = Principal::User(*user);
+            if context.presence.forget(workspace, who).is_some_and(|status| status != Status::Offline) {
+                let gone = Seen { who, status: Status::Offline, text: None, since: Some(event.at) };
+                context.feed.signal(workspace, Subject::Workspace(workspace), SIGNAL, json!(gone));
+            }
+        }
+        _ => {}
     }
 }
 
-/// Tells one client who is here, as it begins to listen; nothing where nobody is, or where it did not ask for it.
-pub(super) async fn greet(context: &Context, workspace: WorkspaceId, topics: &Topics, client: ClientId) {
-    let topic = Subject::Workspace(workspace);
-    if !topics.let_through(&topic) {
-        return;
+/// How the agents were when somebody began to listen.
+pub(super) struct ReadAgents {
+    agents: Arc<Vec<Seen>>,
+    /// What [`Knowledge::changes_of_agents`](super::knowledge::Knowledge::changes_of_agents) was before.
+    changes: Option<u64>,
+}
+
+impl ReadAgents {
+    /// Takes what was read, and remembers it for others.
+    pub fn new(context: &Context, workspace: WorkspaceId, read: Vec<Attendance>, changes: Option<u64>) -> Self {
+        let agents = Arc::new(read.into_iter().map(seen).collect());
+        context.feed.known.remember_agents(workspace, &agents, changes);
+        Self { agents, changes }
     }
-    // Members are asked for only where somebody is here who may have left meanwhile.
-    let somebody = context.presence.rooms.get(&workspace).is_some_and(|room| !room.is_empty());
-    let tenant = context.tenant(workspace);
-    let members = if somebody { attendance::members(&tenant).await } else { Ok(vec![]) };
-    let (Ok(members), Ok(agents)) = (members, working(context, workspace).await) else { return };
-    context.presence.room(workspace, context.clock.now(), |room| {
-        let mut here = together(members, agents.iter().cloned(), room);
+}
+
+/// Tells whether who listens to these topics is told who is here.
+pub(super) fn concerns(workspace: WorkspaceId, topics: &Topics) -> bool {
+    topics.let_through(&Subject::Workspace(workspace))
+}
+
+/// Tells one client who is here, as it begins to listen; nothing where nobody is.
+pub(super) async fn greet(context: &Context, workspace: WorkspaceId, client: ClientId, read: Option<ReadAgents>) {
+    let Ok(agents) = working(context, workspace, read).await else { return };
+    context.presence.room(workspace, context.clock.now(), |mut here| {
+        here.extend(agents.iter().cloned());
         here.retain(|seen| seen.status != Status::Offline);
+        let topic = Subject::Workspace(workspace);
         if !here.is_empty() {
             // What changes from here on is told after this.
             let signal = Signal::new(workspace, topic, SIGNAL, json!({"state": here}));
@@ -220,31 +247,32 @@ pub(super) async fn greet(context: &Context, workspace: WorkspaceId, topics: &To
 /// Returns how everyone in a workspace is: members, and agents by what they do.
 pub async fn everyone(context: &Context, workspace: WorkspaceId) -> Result<Vec<Seen>, sqlx::Error> {
     let members = attendance::members(&context.tenant(workspace)).await?;
-    let agents = agents(context, workspace).await?;
+    let agents = attendance::agents(&context.tenant(workspace)).await?.into_iter().map(seen);
     let now = context.clock.now();
-    Ok(context.presence.room(workspace, now, |room| together(members, agents.into_iter(), room)))
+    Ok(context.presence.room(workspace, now, |room| together(members, agents, room)))
 }
 
 /// Returns how the agents are; asked anew only after something happened to one of them.
-async fn working(context: &Context, workspace: WorkspaceId) -> Result<Arc<Vec<Seen>>, sqlx::Error> {
-    if let Some(known) = context.feed.known.agents(workspace) {
+async fn working(
+    context: &Context,
+    workspace: WorkspaceId,
+    read: Option<ReadAgents>,
+) -> Result<Arc<Vec<Seen>>, sqlx::Error> {
+    let known = &context.feed.known;
+    if let Some(known) = known.agents(workspace) {
         return Ok(known);
     }
-    let changes = context.feed.known.changes_of_agents(workspace);
-    let agents = Arc::new(agents(context, workspace).await?);
-    context.feed.known.remember_agents(workspace, &agents, changes);
-    Ok(agents)
+    let changes = known.changes_of_agents(workspace);
+    if let Some(read) = read.filter(|read| read.changes == changes) {
+        return Ok(read.agents);
+    }
+    let tenant = context.tenant(workspace);
+    let read = Box::pin(attendance::agents(&tenant)).await?;
+    Ok(ReadAgents::new(context, workspace, read, changes).agents)
 }
 
-async fn agents(context: &Context, workspace: WorkspaceId) -> Result<Vec<Seen>, sqlx::Error> {
-    let agents = attendance::agents(&context.tenant(workspace)).await?.into_iter();
-    let seen = |(id, status, since): (_, AgentStatus, _)| Seen {
-        who: Principal::Agent(id),
-        status: status.into(),
-        text: None,
-        since: Some(since),
-    };
-    Ok(agents.map(seen).collect())
+fn seen((id, status, since): Attendance) -> Seen {
+    Seen { who: Principal::Agent(id), status: status.into(), text: None, since: Some(since) }
 }
 
 fn together(members: Vec<UserId>, agents: impl Iterator<Item = Seen>, room: Vec<Seen>) -> Vec<Seen> {

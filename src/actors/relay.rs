@@ -6,7 +6,7 @@
 //! its own actor, which reads the log.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -28,8 +28,9 @@ use super::{
 
 /// What is written to a member in one piece, about so much at most.
 const PIECE_BYTES: usize = 64 * 1024;
-/// Writes after which others get their turn.
-const WRITES_IN_A_ROW: usize = 128;
+/// Writes after which others get their turn, every fifth of a millisecond or so: an operation waits for several answers
+/// of the database, and each of them for its turn.
+const WRITES_IN_A_ROW: usize = 32;
 /// Running text is gathered for this long.
 const TEXT_EVERY: Duration = Duration::from_millis(40);
 
@@ -40,7 +41,9 @@ pub(super) struct Relay {
     /// The last offset that was relayed, once it is known.
     at: Option<u64>,
     ring: Ring,
-    groups: HashMap<View, Group>,
+    groups: HashMap<Arc<View>, Group>,
+    /// In which of the groups each member is.
+    placed: HashMap<ClientId, Arc<View>>,
     /// Those who see something of their own, or who are ahead.
     apart: Group,
     texts: HashSet<Writing>,
@@ -56,6 +59,7 @@ impl Relay {
             at: None,
             ring: Ring::default(),
             groups: HashMap::new(),
+            placed: HashMap::new(),
             apart: Group::default(),
             texts: HashSet::new(),
             texts_due: None,
@@ -77,7 +81,7 @@ impl Relay {
                     self.tell_text(writing);
                 }
             }
-            self.room.count(self.apart.members.len() + self.groups.values().map(|g| g.members.len()).sum::<usize>());
+            self.room.count(self.apart.members.len() + self.placed.len());
         }
     }
 
@@ -154,6 +158,7 @@ impl Relay {
                 member.fall_behind(self.workspace);
             }
         }
+        self.placed.clear();
         for (_, member) in self.apart.members.drain() {
             member.fall_behind(self.workspace);
         }
@@ -185,35 +190,38 @@ impl Relay {
         self.place(member);
     }
 
-    fn place(&mut self, member: Member) {
+    fn place(&mut self, mut member: Member) {
         let id = member.client.id();
         let together = self.at == Some(member.cursor) && member.rights.are_plain();
-        let group = match member.ear.socket().filter(|_| together) {
-            Some(outlet) => {
-                let view = View { topics: member.topics.clone(), encoding: outlet.encoding() };
-                self.groups.entry(view).or_default()
-            }
-            None => &mut self.apart,
+        let Some(outlet) = member.ear.socket().filter(|_| together) else {
+            self.apart.members.insert(id, member);
+            return;
         };
-        group.members.insert(id, member);
+        let view = View { topics: member.topics.clone(), encoding: outlet.encoding() };
+        let group = self.groups.entry(Arc::new(view));
+        let view = group.key().clone();
+        member.topics = view.topics.clone();
+        group.or_default().members.insert(id, member);
+        self.placed.insert(id, view);
     }
 
     fn find(&mut self, id: ClientId) -> Option<&mut Member> {
-        let grouped = self.groups.values_mut().find_map(|group| group.members.get_mut(&id));
-        grouped.or(self.apart.members.get_mut(&id))
+        let group = match self.placed.get(&id) {
+            Some(view) => self.groups.get_mut(view)?,
+            None => &mut self.apart,
+        };
+        group.members.get_mut(&id)
     }
 
     fn take(&mut self, id: ClientId) {
-        if self.apart.members.remove(&id).is_none() {
-            let mut emptied = false;
-            for group in self.groups.values_mut() {
-                if group.members.remove(&id).is_some() {
-                    emptied = group.members.is_empty();
-                    break;
-                }
-            }
-            if emptied {
-                self.groups.retain(|_, group| !group.members.is_empty());
+        let Some(view) = self.placed.remove(&id) else {
+            self.apart.members.remove(&id);
+            return;
+        };
+        if let Entry::Occupied(mut group) = self.groups.entry(view) {
+            group.get_mut().members.remove(&id);
+            if group.get().members.is_empty() {
+                group.remove();
             }
         }
     }
@@ -266,6 +274,7 @@ impl Relay {
                 }
             }
             for (id, fate) in gone {
+                self.placed.remove(&id);
                 if let Some(member) = group.members.remove(&id) {
                     self.let_go(&member, &fate);
                 }

@@ -17,6 +17,7 @@ use crate::{
 use super::{
     context::Context,
     feed::{Committed, Signal, Topics},
+    presence::ReadAgents,
 };
 
 /// A subscription that is asked for.
@@ -117,6 +118,8 @@ pub(super) struct Subscription {
     pub generation: u64,
     /// What belongs to what, for signals that do not say.
     pub chains: HashMap<Subject, Vec<Subject>>,
+    /// How the agents were when it began, until it is told.
+    pub agents: Option<ReadAgents>,
     /// The last offset that was sent or passed over, while the log is read; else the relay has it.
     pub cursor: u64,
     /// How many events are read at a time.

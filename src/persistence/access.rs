@@ -1,18 +1,22 @@
 //! What the decision about a call rests on: which workspace an id belongs to, what the caller is there, and which
 //! grants concern the two. One statement, since it stands before every call.
 
+use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgPool, Row, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use crate::domain::{
     access::{Decision, Effect, Grant, Place, Rights, Standing, Viewer, decide},
-    ids::{NoSubject, Subject, WorkspaceId},
+    ids::{AgentId, NoSubject, Subject, WorkspaceId},
     permission::{Permission, Permissions},
     principal::{Principal, Service},
     workspace::{MemberRole, NoRole},
 };
 
-use super::tenant::Tenant;
+use super::{
+    attendance::{self, AGENTS, Attendance, SHOWN_MAX},
+    tenant::Tenant,
+};
 
 /// What an id in a request is of; from it follows the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,24 +163,42 @@ pub async fn rights(pool: &PgPool, workspace: WorkspaceId, viewer: Viewer) -> Re
     Ok(found.map(|Access { standing, grants, .. }| Rights { who: viewer.principal, standing, grants }))
 }
 
-/// The same, and the end of the workspace's log at that moment.
-pub async fn standing(
+/// What somebody who begins to listen has to know.
+pub struct Entrance {
+    /// What they may see.
+    pub rights: Rights,
+    /// The end of the workspace's log at that moment.
+    pub head: u64,
+    /// What the agents do, where it was asked for.
+    pub agents: Vec<Attendance>,
+}
+
+/// Finds in one question what somebody who begins to listen has to know; nothing when they do not belong to it.
+pub async fn entrance(
     pool: &PgPool,
     workspace: WorkspaceId,
     viewer: Viewer,
-) -> Result<Option<(Rights, u64)>, sqlx::Error> {
+    agents: bool,
+) -> Result<Option<Entrance>, sqlx::Error> {
     let Some((sql, who)) = question(Scope::Workspace, viewer.principal) else { return Ok(None) };
     let sql = format!(
         r#"SELECT found.*, (SELECT e."offset" FROM events e WHERE e.workspace_id = found.workspace_id
-             ORDER BY e."offset" DESC LIMIT 1) AS head FROM ({sql}) found"#
+             ORDER BY e."offset" DESC LIMIT 1) AS head,
+             (SELECT json_agg(json_build_array(a.id, a.status, a.updated_at)) FROM ({AGENTS}) a
+             WHERE found.workspace_id = $1) AS agents
+           FROM ({sql}) found"#,
+        AGENTS = AGENTS.replace("$2", "$5"),
     );
-    let query =
-        sqlx::query(AssertSqlSafe(sql)).bind(workspace.0).bind(viewer.principal.to_string()).bind(who).bind(true);
-    let Some(row) = query.fetch_optional(pool).await? else { return Ok(None) };
+    let shown = if agents { SHOWN_MAX } else { 0 };
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(workspace.0).bind(viewer.principal.to_string());
+    let Some(row) = query.bind(who).bind(true).bind(shown).fetch_optional(pool).await? else { return Ok(None) };
     let Access { standing, grants, workspace, .. } = read(&row, Scope::Workspace, viewer)?;
-    let head = row.try_get::<Option<i64>, _>("head")?.unwrap_or_default();
+    let head = row.try_get::<Option<i64>, _>("head")?.unwrap_or_default() as u64;
+    let agents: Option<Json<Vec<(AgentId, String, DateTime<Utc>)>>> = row.try_get("agents")?;
+    let agents = agents.map(|Json(agents)| agents).unwrap_or_default().into_iter();
+    let agents = agents.map(|(id, name, since)| (id, attendance::status(&name), since)).collect();
     let rights = Rights { who: viewer.principal, standing, grants };
-    Ok(viewer.may_enter(workspace).then_some((rights, head as u64)))
+    Ok(viewer.may_enter(workspace).then_some(Entrance { rights, head, agents }))
 }
 
 /// Returns a thing and what it belongs to, as somebody may know it; nothing where it does not exist.

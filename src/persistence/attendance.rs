@@ -14,6 +14,13 @@ use super::tenant::Tenant;
 /// The most members, and the most agents, that are shown.
 pub const SHOWN_MAX: i64 = 1_000;
 
+/// Asks for the agents of the workspace $1 that are not gone, at most $2.
+pub(super) const AGENTS: &str =
+    "SELECT id, status, updated_at FROM agents WHERE workspace_id = $1 AND status <> 'retired' ORDER BY id LIMIT $2";
+
+/// What an agent does, and since when at least.
+pub type Attendance = (AgentId, AgentStatus, DateTime<Utc>);
+
 /// Returns the members, oldest first.
 pub async fn members(tenant: &Tenant) -> Result<Vec<UserId>, sqlx::Error> {
     let sql = "SELECT user_id FROM workspace_members WHERE workspace_id = $1 ORDER BY joined_at, user_id LIMIT $2";
@@ -26,15 +33,13 @@ pub async fn members(tenant: &Tenant) -> Result<Vec<UserId>, sqlx::Error> {
 }
 
 /// Returns what each agent does and since when at least; those that are gone are left out.
-pub async fn agents(tenant: &Tenant) -> Result<Vec<(AgentId, AgentStatus, DateTime<Utc>)>, sqlx::Error> {
-    let sql = "SELECT id, status, updated_at FROM agents WHERE workspace_id = $1 AND status <> 'retired'
-         ORDER BY id LIMIT $2";
+pub async fn agents(tenant: &Tenant) -> Result<Vec<Attendance>, sqlx::Error> {
     let rows =
-        sqlx::query(sql).bind(tenant.workspace().0).bind(SHOWN_MAX).fetch_all(&mut *tenant.open().await?).await?;
+        sqlx::query(AGENTS).bind(tenant.workspace().0).bind(SHOWN_MAX).fetch_all(&mut *tenant.open().await?).await?;
     rows.iter().map(|row| Ok((AgentId(row.try_get(0)?), status(row.try_get(1)?), row.try_get(2)?))).collect()
 }
 
-fn status(text: &str) -> AgentStatus {
+pub(super) fn status(text: &str) -> AgentStatus {
     match text {
         "idle" => AgentStatus::Idle,
         "working" => AgentStatus::Working,

@@ -15,7 +15,7 @@ use crate::domain::{
 };
 
 pub use super::{
-    access::{Access, Scope, Sight, access, chain, rights, standing},
+    access::{Access, Entrance, Scope, Sight, access, chain, entrance, rights},
     inbox::{Decider, grantors, inbox},
 };
 use super::{tenant::Tenant, views::*};

@@ -71,7 +71,9 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stoppi
         };
         if let Ok(place) = places.clone().try_acquire_owned() {
             let connection = Connection::new(stream, place);
-            connections.spawn(answer(http.clone(), connection, peer, router.clone(), stopping.clone()));
+            let answered = answer(http.clone(), connection, peer, router.clone(), stopping.clone());
+            // In a box: a task that ends moves all of its future.
+            connections.spawn(Box::pin(answered));
         } else {
             metrics::counter!("link_connections_refused_total").increment(1);
             if let Ok(place) = refusals.clone().try_acquire_owned() {

@@ -17,7 +17,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    node::TestNode,
+    node::{TestNode, TestProcess},
     person::{Person, id},
     socket::Socket,
 };
@@ -290,4 +290,52 @@ async fn a_storm_of_resumes_finds_what_it_missed_in_memory() {
     let shown = "ALTER TABLE events_out_of_reach RENAME TO events";
     sqlx::query(shown).execute(node.pool()).await.expect("it is there");
     node.node.stop().await;
+}
+
+/// Clients of a storm.
+const STORM: usize = 60;
+
+/// Lets many listen from an offset on, until each was told the end of the log and who is here; returns how many
+/// statements the node has asked its database meanwhile.
+async fn storm(process: &TestProcess, people: &[Person], workspace: &str, after: u64) -> usize {
+    let statements = || process.log().matches("sqlx::query").count();
+    let before = statements();
+    let mut sockets = vec![];
+    for nth in 0..STORM {
+        sockets.push(Socket::subscribed(&people[nth % people.len()], workspace, Some(after)).await);
+    }
+    for socket in &mut sockets {
+        socket.until("caught_up").await;
+        assert!(socket.until("signal").await["data"]["state"].is_array());
+    }
+    statements() - before
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_resumes_asks_the_database_nothing_and_after_a_restart_one_thing_each() {
+    let mut process = TestProcess::with(&[("RUST_LOG", "error,sqlx::query=debug")]).await;
+    let ada = Person::register(&process.url, "Ada").await;
+    let workspace = ada.workspace("Lab").await;
+    // So that there is somebody to be told of.
+    ada.scripted(&workspace, "Sleeper", "silent").await;
+    let mut people = vec![ada.clone()];
+    for _ in 0..5 {
+        let person = Person::register(&process.url, "Reader").await;
+        ada.invite(&workspace, &person, "member").await;
+        people.push(person);
+    }
+    let mut socket = Socket::subscribed(&ada, &workspace, None).await;
+    let begin = socket.until("caught_up").await["offset"].as_u64().expect("it has an offset");
+    socket.send(json!({"t": "presence", "workspace": workspace, "status": "online"})).await;
+    ada.project(&workspace, "Moon base").await;
+    storm(&process, &people, &workspace, begin).await;
+    // The node's own, such as those that renew its leases, are some.
+    let asked = storm(&process, &people, &workspace, begin).await;
+    assert!(asked < STORM / 2, "{STORM} clients whose news are in memory asked {asked} things");
+
+    process.kill();
+    process.revive().await;
+    let asked = storm(&process, &people, &workspace, begin).await;
+    assert!(asked >= 6, "nothing was written down: the count means nothing");
+    assert!(asked < STORM + STORM / 2, "after a restart {STORM} clients asked {asked} things");
 }

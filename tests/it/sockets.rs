@@ -286,13 +286,14 @@ async fn a_clients_actor_that_ends_takes_its_own_socket_along_and_no_other() {
     let workspace = ada.workspace("Lab").await;
     let mut doomed = Socket::subscribed(&ada, &workspace, Some(0)).await;
     let watch = node.node.api().services().context().clients.supervisor().expect("the node runs").clone();
-    // It falls asleep when it has nothing to do.
-    let client = loop {
-        match &watch.get_children()[..] {
-            [client] => break client.clone(),
-            _ => doomed.send(json!({"t": "unsubscribe", "id": 9, "workspace": uuid::Uuid::nil()})).await,
-        }
-    };
+    // Who hears live falls asleep at once; who was asked for something else stays awake for a while.
+    doomed.until("caught_up").await;
+    while !watch.get_children().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    doomed.send(json!({"t": "unsubscribe", "id": 9, "workspace": uuid::Uuid::nil()})).await;
+    doomed.until("ok").await;
+    let [client] = &watch.get_children()[..] else { panic!("it is awake") };
     let mut other = Socket::subscribed(&ada, &workspace, Some(0)).await;
     client.kill();
     assert_eq!(doomed.close_code().await, 1011);

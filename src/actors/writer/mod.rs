@@ -321,7 +321,7 @@ impl WriterState {
             self.members.tell_sessions(event);
         }
         for event in events {
-            presence::tell_agent(&self.context, self.workspace, &event.recorded);
+            presence::follow(&self.context, self.workspace, &event.recorded);
         }
         self.members.wake_couriers();
         self.context.feed.publish(batch);
