@@ -8,7 +8,7 @@
 //! An event is sent when its offset follows the cursor; the cursor is with the relay or here, never with both. So a
 //! subscription sees each event once and in order, whatever comes in whichever order from the feed.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use ractor_cluster::RactorMessage;
@@ -38,6 +38,8 @@ use super::{
 
 /// Subscriptions of one client.
 pub const SUBSCRIPTIONS_MAX: usize = 64;
+/// When it is tried again to tell who is here, where the database did not answer.
+const GREET_AGAIN: Duration = Duration::from_millis(500);
 /// The member was removed.
 const REMOVED: Ending = Ending { code: 4003, reason: "no longer a member of the workspace" };
 
@@ -82,11 +84,13 @@ pub(super) struct ClientState {
     pub(super) subscriptions: HashMap<WorkspaceId, Subscription>,
     /// Subscriptions so far.
     generation: u64,
+    id: ClientId,
 }
 
-/// However it ends, also by a failure: its socket ends, and nothing else does.
+/// However it ends, also by a failure: its socket ends, it hears nothing more, and nothing else ends.
 impl Drop for ClientState {
     fn drop(&mut self) {
+        self.subscriptions.keys().for_each(|workspace| self.context.feed.leave(*workspace, self.id));
         metrics::gauge!("link_clients_connected").decrement(1.0);
         if let Some(outlet) = self.ear.socket() {
             outlet.end(Ending { code: 1011, reason: "the connection's actor has ended: reconnect" });
@@ -105,13 +109,6 @@ impl Actor for Client {
         (handle, state): Self::Arguments,
     ) -> Result<Awake, ActorProcessingErr> {
         Ok(Awake { handle, state: Some(state), heard: 0 })
-    }
-
-    async fn post_stop(&self, _: ActorRef<ClientMessage>, awake: &mut Awake) -> Result<(), ActorProcessingErr> {
-        if let Some(state) = &awake.state {
-            state.leave(awake.handle.id());
-        }
-        Ok(())
     }
 
     async fn handle(
@@ -137,21 +134,16 @@ impl Actor for Client {
 
 impl ClientState {
     /// Nobody has subscribed to anything yet.
-    pub(super) fn new(context: Arc<Context>, viewer: Viewer, ear: Ear) -> Self {
+    pub(super) fn new(id: ClientId, context: Arc<Context>, viewer: Viewer, ear: Ear) -> Self {
         metrics::gauge!("link_clients_connected").increment(1.0);
-        Self { context, viewer, ear, subscriptions: HashMap::new(), generation: 0 }
-    }
-
-    /// Hears nothing more.
-    pub(super) fn leave(&self, client: ClientId) {
-        for workspace in self.subscriptions.keys() {
-            self.context.feed.leave(*workspace, client);
-        }
+        Self { context, viewer, ear, subscriptions: HashMap::new(), generation: 0, id }
     }
 
     /// What seldom happens is in a box: each message moves a future that has room for all that may be.
     async fn hear(&mut self, myself: &ClientHandle, message: ClientMessage) -> Result<(), TooSlow> {
         match message {
+            // Whoever asked has given up, and was told so.
+            ClientMessage::Subscribe(_, reply) if reply.is_closed() => Ok(()),
             ClientMessage::Subscribe(wanted, reply) => {
                 let answer = self.subscribe(myself, wanted).await;
                 if !reply.is_closed() {
@@ -173,10 +165,7 @@ impl ClientState {
                 }
                 None => Ok(()),
             },
-            ClientMessage::Live(workspace, generation) => {
-                self.greet(myself, workspace, generation).await;
-                Ok(())
-            }
+            ClientMessage::Live(workspace, generation) => self.greet(myself, workspace, generation).await,
             ClientMessage::Removed(workspace, generation) => {
                 if self.current(workspace, generation).is_some() {
                     self.revoke(myself, workspace).await;
@@ -204,7 +193,7 @@ impl ClientState {
         myself.stop(Some("too slow".into()));
     }
 
-    fn current(&mut self, workspace: WorkspaceId, generation: u64) -> Option<&mut Subscription> {
+    pub(super) fn current(&mut self, workspace: WorkspaceId, generation: u64) -> Option<&mut Subscription> {
         self.subscriptions.get_mut(&workspace).filter(|known| known.generation == generation)
     }
 
@@ -213,6 +202,8 @@ impl ClientState {
         if self.subscriptions.len() >= SUBSCRIPTIONS_MAX && !self.subscriptions.contains_key(&workspace) {
             return Err(Refusal::TooMany);
         }
+        // Between the look at the log and the relay nothing takes long.
+        self.ear.room().await.map_err(|TooSlow| Refusal::Unavailable)?;
         let standing = self
             .standing(workspace, &wanted.topics)
             .await
@@ -293,14 +284,21 @@ impl ClientState {
     }
 
     /// Tells who is here, to who has just begun to listen.
-    async fn greet(&mut self, myself: &ClientHandle, workspace: WorkspaceId, generation: u64) {
+    async fn greet(&mut self, myself: &ClientHandle, workspace: WorkspaceId, generation: u64) -> Result<(), TooSlow> {
         let context = self.context.clone();
-        let Some(subscription) = self.current(workspace, generation) else { return };
+        let Some(subscription) = self.current(workspace, generation) else { return Ok(()) };
         subscription.caught_up = true;
         let read = subscription.agents.take();
-        if presence::concerns(workspace, &subscription.topics) {
-            presence::greet(&context, workspace, myself.id(), read).await;
+        if !presence::concerns(workspace, &subscription.topics) {
+            return Ok(());
         }
+        // What was replayed goes first; with too much before it, it would be lost.
+        self.ear.room().await?;
+        if let Err(error) = presence::greet(&context, workspace, myself.id(), read).await {
+            tracing::warn!(%workspace, %error, "a client is not told who is here; it is tried again in a moment");
+            myself.cast_after(GREET_AGAIN, ClientMessage::Live(workspace, generation));
+        }
+        Ok(())
     }
 
     async fn signalled(&mut self, signal: &Arc<Signal>) {

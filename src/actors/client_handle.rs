@@ -63,8 +63,6 @@ enum Place {
         sent: u64,
         /// How many there were at the last sweep.
         swept: Option<u64>,
-        /// After how many it was last asked to fall asleep.
-        asked: Option<u64>,
     },
     Gone,
 }
@@ -73,18 +71,19 @@ impl ClientHandle {
     /// Makes a client behind a door; what it is told comes out of the receiver.
     pub fn at_door(context: Arc<Context>, viewer: Viewer) -> (Self, mpsc::Receiver<Outgoing>) {
         let (outbox, frames) = mpsc::channel(OUTBOX_MAX);
-        (Self::new(ClientState::new(context, viewer, Ear::Door(outbox))), frames)
+        (Self::new(context, viewer, Ear::Door(outbox)), frames)
     }
 
     /// Makes a client on a socket; what it is told is written there.
     pub fn on_socket(context: Arc<Context>, viewer: Viewer, outlet: Arc<Outlet>) -> Self {
-        Self::new(ClientState::new(context, viewer, Ear::Socket(outlet)))
+        Self::new(context, viewer, Ear::Socket(outlet))
     }
 
-    fn new(state: ClientState) -> Self {
+    fn new(context: Arc<Context>, viewer: Viewer, ear: Ear) -> Self {
         static CLIENTS: AtomicU64 = AtomicU64::new(0);
         let id = ClientId(CLIENTS.fetch_add(1, Ordering::Relaxed));
-        Self(Arc::new(Inner { id, place: Mutex::new(Place::Asleep(Box::new(state))) }))
+        let state = Box::new(ClientState::new(id, context, viewer, ear));
+        Self(Arc::new(Inner { id, place: Mutex::new(Place::Asleep(state)) }))
     }
 
     /// Names the client.
@@ -125,9 +124,8 @@ impl ClientHandle {
     pub fn stop(&self) {
         let before = std::mem::replace(&mut *self.lock(), Place::Gone);
         match before {
-            Place::Asleep(state) => state.leave(self.id()),
             Place::Awake { actor, .. } => actor.stop(None),
-            Place::Gone => {}
+            Place::Asleep(_) | Place::Gone => {}
         }
     }
 
@@ -162,7 +160,7 @@ impl ClientHandle {
         match ActorRuntime::spawn_linked_instant(None, Client, (self.clone(), state), supervisor) {
             Ok((actor, _)) => {
                 context.clients.woke(self);
-                Place::Awake { actor, sent: 0, swept: None, asked: None }
+                Place::Awake { actor, sent: 0, swept: None }
             }
             Err(error) => {
                 tracing::error!(%error, "a client's actor did not start; its socket is closed");
@@ -174,13 +172,12 @@ impl ClientHandle {
     /// Asks the actor to fall asleep when nothing was cast since the last time; returns whether there is one.
     pub(super) fn sweep(&self) -> bool {
         let mut place = self.lock();
-        let Place::Awake { actor, sent, swept, asked } = &mut *place else { return false };
+        let Place::Awake { actor, sent, swept } = &mut *place else { return false };
         if !is_alive(actor) {
             *place = Place::Gone;
             return false;
         }
-        if *swept == Some(*sent) && *asked != Some(*sent) {
-            *asked = Some(*sent);
+        if *swept == Some(*sent) {
             // One that is just ending is found by the next sweep.
             let _ = actor.cast(ClientMessage::Sleep);
         }

@@ -64,7 +64,7 @@ impl Ear {
     /// Says something small that has to arrive, though nobody waits for it.
     pub fn mention(&self, told: Told) {
         match self {
-            Self::Socket(outlet) => outlet.answer(outlet.frame(&told)),
+            Self::Socket(outlet) => outlet.mention(outlet.frame(&told)),
             // A door that is full hears of the offset with the next event.
             Self::Door(outbox) => drop(outbox.try_send(Outgoing::Told(told))),
         }

@@ -23,7 +23,7 @@ use super::{
     client_handle::ClientId,
     encoding::Encoded,
     knowledge::Knowledge,
-    member::Member,
+    member::{Joining, Member},
     room::{self, Item, Room},
     texts::{Texts, Writing},
 };
@@ -228,7 +228,7 @@ impl Drop for Feed {
 impl Feed {
     /// Lets a client hear everything that is published from now on.
     pub(super) fn join(&self, workspace: WorkspaceId, member: Member, known: u64) {
-        self.post(workspace, Item::Join(Box::new(member), known));
+        self.post(workspace, Item::Join(Joining::new(member), known));
     }
 
     /// Makes sure that everything that is published from now on is relayed.

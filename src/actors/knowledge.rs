@@ -123,7 +123,7 @@ impl Knowledge {
     }
 
     /// Returns what has to be shown to [`Self::remember`]; asked before the database is.
-    pub(super) fn changes(&self, workspace: WorkspaceId) -> Option<u64> {
+    pub fn changes(&self, workspace: WorkspaceId) -> Option<u64> {
         self.known.get(&workspace).map(|known| known.changes)
     }
 
@@ -140,8 +140,9 @@ impl Knowledge {
     }
 
     /// Returns how the agents are, where that was asked before and nothing happened to one since.
-    pub(super) fn agents(&self, workspace: WorkspaceId) -> Option<Arc<Vec<Seen>>> {
-        self.known.get(&workspace)?.agents.clone()
+    pub(super) fn agents(&self, workspace: WorkspaceId) -> Option<ReadAgents> {
+        let known = self.known.get(&workspace)?;
+        Some(ReadAgents { agents: known.agents.clone()?, changes: Some(known.of_agents) })
     }
 
     /// Returns what has to be shown to [`Self::remember_agents`]; asked before the database is.

@@ -164,9 +164,52 @@ impl Member {
         }
     }
 
+    /// Its relay fell.
+    fn fell(&self) {
+        match &self.ear {
+            Ear::Socket(outlet) => outlet.end(FELL),
+            // Whoever is at a door hears the end of its actor.
+            Ear::Door(_) => self.client.stop(),
+        }
+    }
+
+    /// Gives it a signal that is for it alone, also where others would be lost: it makes up for those.
+    pub fn be_told(&self, signal: &Arc<Signal>) {
+        let Some(outlet) = self.ear.socket().filter(|_| signal.concerns(self.who, &self.topics)) else { return };
+        if self.rights.are_plain() {
+            outlet.write(outlet.frame(&Told::Signal(signal.clone())));
+        } else {
+            let _ = self.client.cast(ClientMessage::Signalled(signal.clone()));
+        }
+    }
+
     /// Hands it back to its actor, which reads on in the log.
     pub fn fall_behind(&self, workspace: WorkspaceId) {
         let _ = self.client.cast(ClientMessage::Behind(workspace, self.generation, self.cursor));
+    }
+}
+
+/// A member on its way into a group. A relay that falls meanwhile has nobody else who would tell it.
+pub(super) struct Joining(Option<Box<Member>>);
+
+impl Joining {
+    pub fn new(member: Member) -> Self {
+        Self(Some(Box::new(member)))
+    }
+
+    /// It has arrived, or is let go.
+    pub fn done(mut self) -> Option<Member> {
+        self.0.take().map(|member| *member)
+    }
+
+    pub fn member(&mut self) -> Option<&mut Member> {
+        self.0.as_deref_mut()
+    }
+}
+
+impl Drop for Joining {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|member| member.fell());
     }
 }
 
@@ -180,13 +223,7 @@ pub(super) struct Group {
 /// Only a relay that fell still has members.
 impl Drop for Group {
     fn drop(&mut self) {
-        for member in self.members.values() {
-            match &member.ear {
-                Ear::Socket(outlet) => outlet.end(FELL),
-                // Whoever is at a door hears the end of its actor.
-                Ear::Door(_) => member.client.stop(),
-            }
-        }
+        self.members.values().for_each(Member::fell);
     }
 }
 

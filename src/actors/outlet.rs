@@ -15,8 +15,12 @@ use super::{encoding::Encoding, subscription::Told};
 
 /// Bytes that may wait for a socket. A single frame that is larger may wait alone.
 pub const WAITING_MAX: usize = 512 * 1024;
+/// Frames that may wait for a socket before it is asked for more; each takes memory beside its bytes.
+const FRAMES_MAX: usize = 4_096;
 /// With more than this waiting, signals are lost: that is what a signal is.
 const SIGNALS_UP_TO: usize = 64 * 1024;
+/// With no more than this waiting, there is room for whoever waited for it.
+const ROOM: usize = SIGNALS_UP_TO;
 /// How long a socket may take nothing while something waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(7);
 /// Pieces that are handed to the system at a time.
@@ -33,6 +37,10 @@ pub struct Ending {
 
 /// The socket took nothing for too long.
 pub const TOO_SLOW: Ending = Ending { code: 4008, reason: "too slow: subscribe again after your cursor" };
+
+/// The credential that was shown is no longer good.
+pub const NOT_GOOD: Ending =
+    Ending { code: 4001, reason: "the token has ended or was revoked: send `auth` with a fresh one in time" };
 
 /// What became of something to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +74,8 @@ struct Waiting {
     bytes: usize,
     /// How many of them were written in part: the first, or none.
     begun: usize,
+    /// All that waits was gathered: it leaves with what comes next.
+    gathered: bool,
     /// When the socket last took something, while something waits.
     since: Option<Instant>,
     ending: Option<Ending>,
@@ -98,15 +108,16 @@ impl Outlet {
     /// Writes whole frames of the feed.
     pub fn write(&self, frames: Bytes) -> Taken {
         if !(self.good)() {
-            // Its own task finds out why, and says so.
-            self.work.notify_one();
+            // For good: a fresh one that is shown in this moment would bring nobody back who was let go for it.
+            self.end(NOT_GOOD);
             return Taken::Gone;
         }
         let waiting = self.lock();
         if waiting.is_over() {
             return Taken::Gone;
         }
-        if waiting.bytes > 0 && waiting.bytes + frames.len() > WAITING_MAX {
+        // Who has waited for room may write one frame, however large it is.
+        if waiting.bytes > ROOM && waiting.bytes + frames.len() > WAITING_MAX {
             return Taken::Full;
         }
         self.put(waiting, frames);
@@ -121,10 +132,19 @@ impl Outlet {
         }
     }
 
+    /// Writes something small that has to arrive, unless the socket ends.
+    pub fn mention(&self, frames: Bytes) {
+        let waiting = self.lock();
+        if !waiting.is_over() {
+            self.put(waiting, frames);
+        }
+    }
+
     /// The same, in one piece with what follows: at the latest when the socket's own task gets its turn.
     pub fn gather(&self, frames: Bytes) {
         let mut waiting = self.lock();
-        if !waiting.closed {
+        if !waiting.is_over() {
+            waiting.gathered |= waiting.pieces.is_empty();
             self.wait(&mut waiting, frames);
         }
     }
@@ -136,9 +156,13 @@ impl Outlet {
             frames.advance(written);
             waiting.begun = usize::from(written > 0 && !frames.is_empty());
         }
-        // An error shows again where what waits is written.
-        if !frames.is_empty() {
-            self.wait(&mut waiting, frames);
+        if frames.is_empty() {
+            return;
+        }
+        self.wait(&mut waiting, frames);
+        if waiting.gathered {
+            // An error shows again where what waits is written.
+            let _ = self.push(&mut waiting);
         }
     }
 
@@ -158,7 +182,8 @@ impl Outlet {
 
     /// Tells whether there is room for answers.
     pub fn has_room(&self) -> bool {
-        self.lock().bytes < WAITING_MAX
+        let waiting = self.lock();
+        waiting.bytes < WAITING_MAX && waiting.pieces.len() < FRAMES_MAX
     }
 
     /// Waits until most of what waited is written.
@@ -173,7 +198,7 @@ impl Outlet {
                 if waiting.is_over() {
                     return Err(waiting.ending.unwrap_or(TOO_SLOW));
                 }
-                if waiting.bytes <= WAITING_MAX / 4 {
+                if waiting.bytes <= ROOM {
                     return Ok(());
                 }
             }
@@ -208,9 +233,8 @@ impl Outlet {
         let begun = waiting.begun.min(waiting.pieces.len());
         waiting.pieces.truncate(begun);
         waiting.bytes = waiting.pieces.iter().map(Bytes::len).sum();
-        if waiting.bytes == 0 {
-            waiting.since = None;
-        }
+        // What was begun gets its time to be written.
+        waiting.since = (waiting.bytes > 0).then(Instant::now);
     }
 
     /// Writes what waits; returns when there was something to do: written all, or the end was asked for, or the
@@ -243,6 +267,18 @@ impl Outlet {
 
     fn drain(&self) -> Result<(), Ending> {
         let mut waiting = self.lock();
+        self.push(&mut waiting)?;
+        let room = waiting.bytes <= ROOM;
+        drop(waiting);
+        if room {
+            self.room.notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// Writes of what waits as much as the socket takes.
+    fn push(&self, waiting: &mut Waiting) -> Result<(), Ending> {
+        waiting.gathered = false;
         while !waiting.pieces.is_empty() {
             let mut slices = [IoSlice::new(&[]); PIECES];
             let mut count = 0;
@@ -256,11 +292,6 @@ impl Outlet {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => return Err(gone()),
             }
-        }
-        let room = waiting.bytes <= WAITING_MAX / 4;
-        drop(waiting);
-        if room {
-            self.room.notify_waiters();
         }
         Ok(())
     }
@@ -300,61 +331,4 @@ fn gone() -> Ending {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::{
-        io::AsyncReadExt,
-        net::{TcpListener, TcpStream},
-    };
-
-    use super::*;
-
-    fn say(encoding: Encoding, _: &Told) -> Bytes {
-        encoding.frame(&"told")
-    }
-
-    /// An outlet, and who reads from it.
-    async fn pair() -> (Outlet, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (client, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
-        let (_, writing) = accepted.unwrap().0.into_split();
-        (Outlet::new(writing, Encoding::Json, say, || true), client.unwrap())
-    }
-
-    fn piece(nth: u8) -> Bytes {
-        Bytes::from(vec![nth; 10_000])
-    }
-
-    #[tokio::test]
-    async fn what_waits_is_bounded_and_comes_whole_and_in_order() {
-        let (outlet, mut client) = pair().await;
-        let mut taken = vec![];
-        for nth in (0..=u8::MAX).cycle() {
-            match outlet.write(piece(nth)) {
-                Taken::Yes => taken.push(nth),
-                Taken::Full => break,
-                Taken::Gone => panic!("the other side is there"),
-            }
-        }
-        assert!(outlet.is_behind() && outlet.lock().bytes <= WAITING_MAX);
-        let expected: Vec<u8> = taken.iter().flat_map(|nth| piece(*nth)).collect();
-        let mut heard = vec![0; expected.len()];
-        let (flushed, read) = tokio::join!(outlet.flush(), client.read_exact(&mut heard));
-        assert_eq!((flushed, read.unwrap()), (Ok(()), expected.len()));
-        assert!(heard == expected, "what came is not what was written");
-        assert_eq!(outlet.room().await, Ok(()));
-        assert!(!outlet.is_behind());
-    }
-
-    #[tokio::test]
-    async fn where_a_socket_ends_nobody_waits_for_room_and_no_frame_is_cut_off() {
-        let (outlet, client) = pair().await;
-        while outlet.write(piece(0)) == Taken::Yes {}
-        let (room, ()) = tokio::join!(outlet.room(), async { outlet.end(TOO_SLOW) });
-        assert_eq!(room, Err(TOO_SLOW));
-        assert_eq!(outlet.write(piece(1)), Taken::Gone);
-        // What was begun is not cut off, and the rest is let go.
-        outlet.skip();
-        assert!(outlet.lock().bytes < 10_000);
-        drop(client);
-    }
-}
+mod tests;

@@ -4,7 +4,11 @@
 //! A supervised keeper looks for what ended and tells the others what changed, gathered over a moment. The table
 //! outlives the keeper: one that failed is started anew and tells what the one before did not.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use dashmap::DashMap;
@@ -155,7 +159,7 @@ impl Presence {
     }
 
     /// Knows nothing more of someone; returns how they were.
-    fn forget(&self, workspace: WorkspaceId, who: Principal) -> Option<Status> {
+    pub fn forget(&self, workspace: WorkspaceId, who: Principal) -> Option<Status> {
         self.rooms.get_mut(&workspace)?.remove(&who).map(|person| person.status)
     }
 
@@ -208,11 +212,11 @@ pub(super) fn follow(context: &Context, workspace: WorkspaceId, event: &Recorded
     }
 }
 
-/// How the agents were when somebody began to listen.
+/// How the agents were when they were read.
 pub(super) struct ReadAgents {
-    agents: Arc<Vec<Seen>>,
+    pub agents: Arc<Vec<Seen>>,
     /// What [`Knowledge::changes_of_agents`](super::knowledge::Knowledge::changes_of_agents) was before.
-    changes: Option<u64>,
+    pub changes: Option<u64>,
 }
 
 impl ReadAgents {
@@ -229,10 +233,30 @@ pub(super) fn concerns(workspace: WorkspaceId, topics: &Topics) -> bool {
     topics.let_through(&Subject::Workspace(workspace))
 }
 
-/// Tells one client who is here, as it begins to listen; nothing where nobody is.
-pub(super) async fn greet(context: &Context, workspace: WorkspaceId, client: ClientId, read: Option<ReadAgents>) {
-    let Ok(agents) = working(context, workspace, read).await else { return };
+/// Tells one client who is here, as it begins to listen or has read on in the log; nothing where nobody is.
+///
+/// # Errors
+/// When the database did not answer.
+pub(super) async fn greet(
+    context: &Context,
+    workspace: WorkspaceId,
+    client: ClientId,
+    mut read: Option<ReadAgents>,
+) -> Result<(), sqlx::Error> {
+    loop {
+        let ReadAgents { agents, changes } = working(context, workspace, read.take()).await?;
+        tell(context, workspace, client, &agents);
+        // What an agent did between the look and the word was told before the word.
+        if context.feed.known.changes_of_agents(workspace) == changes {
+            return Ok(());
+        }
+    }
+}
+
+fn tell(context: &Context, workspace: WorkspaceId, client: ClientId, agents: &[Seen]) {
     context.presence.room(workspace, context.clock.now(), |mut here| {
+        // Agents are as they work, whatever they say; services are not shown.
+        here.retain(|seen| matches!(seen.who, Principal::User(_)));
         here.extend(agents.iter().cloned());
         here.retain(|seen| seen.status != Status::Offline);
         let topic = Subject::Workspace(workspace);
@@ -242,6 +266,18 @@ pub(super) async fn greet(context: &Context, workspace: WorkspaceId, client: Cli
             context.feed.send_to(client, signal);
         }
     });
+}
+
+/// Forgets whoever is no member any more: of some who left nobody was told.
+pub(super) async fn look_again(context: &Context, workspace: WorkspaceId) {
+    if !context.presence.rooms.contains_key(&workspace) {
+        return;
+    }
+    let Ok(members) = attendance::members(&context.tenant(workspace)).await else { return };
+    let members: HashSet<_> = members.into_iter().map(Principal::User).collect();
+    if let Some(mut room) = context.presence.rooms.get_mut(&workspace) {
+        room.retain(|who, _| !matches!(who, Principal::User(_)) || members.contains(who));
+    }
 }
 
 /// Returns how everyone in a workspace is: members, and agents by what they do.
@@ -257,18 +293,18 @@ async fn working(
     context: &Context,
     workspace: WorkspaceId,
     read: Option<ReadAgents>,
-) -> Result<Arc<Vec<Seen>>, sqlx::Error> {
+) -> Result<ReadAgents, sqlx::Error> {
     let known = &context.feed.known;
     if let Some(known) = known.agents(workspace) {
         return Ok(known);
     }
     let changes = known.changes_of_agents(workspace);
     if let Some(read) = read.filter(|read| read.changes == changes) {
-        return Ok(read.agents);
+        return Ok(read);
     }
     let tenant = context.tenant(workspace);
     let read = Box::pin(attendance::agents(&tenant)).await?;
-    Ok(ReadAgents::new(context, workspace, read, changes).agents)
+    Ok(ReadAgents::new(context, workspace, read, changes))
 }
 
 fn seen((id, status, since): Attendance) -> Seen {

@@ -19,7 +19,7 @@ use super::{
     client::ClientMessage,
     client_handle::ClientId,
     feed::{Batch, Committed},
-    member::{Fate, Group, Member, Piece, View},
+    member::{Fate, Group, Joining, Member, Piece, View},
     ring::Ring,
     room::{Item, Room},
     subscription::Told,
@@ -116,13 +116,13 @@ impl Relay {
 
     fn manage(&mut self, item: Item) {
         match item {
-            Item::Head(offset) if self.at.is_some_and(|at| offset > at) => self.leave_to_the_log(offset),
+            Item::Head(offset) if self.at.is_none_or(|at| offset > at) => self.leave_to_the_log(offset),
             Item::To(id, signal) => {
                 if let Some(member) = self.find(id) {
-                    member.hear(&signal);
+                    member.be_told(&signal);
                 }
             }
-            Item::Join(member, known) => self.join(*member, known),
+            Item::Join(joining, known) => self.join(joining, known),
             Item::Leave(id, done) => {
                 self.take(id);
                 let _ = done.map(|done| done.send(()));
@@ -166,28 +166,45 @@ impl Relay {
         self.at = Some(end);
     }
 
-    fn join(&mut self, mut member: Member, known: u64) {
+    fn join(&mut self, mut joining: Joining, known: u64) {
+        let fate = joining.member().map(|member| self.meet(member, known));
+        match (fate, joining.done()) {
+            (Some(Fate::Stays), Some(member)) => self.place(member),
+            (Some(fate), Some(member)) => self.let_go(&member, &fate),
+            _ => {}
+        }
+    }
+
+    /// Gives a member what it lacks, as far as that is in memory.
+    fn meet(&mut self, member: &mut Member, known: u64) -> Fate {
         self.take(member.client.id());
         let at = *self.at.get_or_insert(known);
         if member.cursor < at {
-            let Some(missed) = self.ring.after(member.cursor) else { return member.fall_behind(self.workspace) };
+            let Some(missed) = self.ring.after(member.cursor) else { return Fate::Behind };
             let fate = member.give(&missed.cloned().map(Piece::Event).collect::<Vec<_>>());
             if !matches!(fate, Fate::Stays) {
-                return self.let_go(&member, &fate);
+                return fate;
             }
         }
         if !std::mem::replace(&mut member.caught_up, true) {
             member.ear.mention(Told::CaughtUp { workspace: self.workspace, offset: member.cursor });
-            let _ = member.client.cast(ClientMessage::Live(self.workspace, member.generation));
         }
+        // Also who heard live before may have missed signals.
+        let _ = member.client.cast(ClientMessage::Live(self.workspace, member.generation));
         for writing in self.room.texts.all(self.workspace) {
-            if member.topics.let_through(&writing.topic) {
-                // The others hear the rest of it first: what is added from here on is added for all.
-                self.tell_text(writing);
+            if !member.topics.let_through(&writing.topic) {
+                continue;
+            }
+            // The others hear the rest of it first: what is added from here on is added for all.
+            self.tell_text(writing);
+            if member.ear.socket().is_some_and(|outlet| outlet.is_behind()) {
+                member.missed.push(writing);
+                self.tell_later(writing);
+            } else {
                 self.room.texts.whole(self.workspace, writing).iter().for_each(|whole| member.hear(whole));
             }
         }
-        self.place(member);
+        Fate::Stays
     }
 
     fn place(&mut self, mut member: Member) {
@@ -336,8 +353,13 @@ impl Relay {
             }
         }
         if behind && self.room.texts.whole(self.workspace, writing).is_some() {
-            self.texts.insert(writing);
-            self.texts_due.get_or_insert_with(|| Instant::now() + TEXT_EVERY * 10);
+            self.tell_later(writing);
         }
+    }
+
+    /// Somebody is behind: it is tried again in a while.
+    fn tell_later(&mut self, writing: Writing) {
+        self.texts.insert(writing);
+        self.texts_due.get_or_insert_with(|| Instant::now() + TEXT_EVERY * 10);
     }
 }

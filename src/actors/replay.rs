@@ -21,6 +21,8 @@ use super::{
 pub(super) const PAGE_MAX: usize = 500;
 /// The fewest.
 const PAGE_MIN: usize = 16;
+/// About the most bytes of them: two such pages are remembered for others who lack the same.
+const PAGE_BYTES: usize = 256 * 1024;
 /// How long the log is left alone when it could not be read.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -36,7 +38,7 @@ impl ClientState {
         // From here on everything is relayed: between the page and the relay nothing can fall.
         let room = self.context.feed.listen(workspace);
         let tenant = self.context.tenant(workspace);
-        let page = tenant.page(cursor, limit as i64);
+        let page = tenant.page(cursor, limit as i64, PAGE_BYTES);
         let page = match shared {
             true => room.tail.after(workspace, cursor, page).await,
             false => page.await.map(|page| committed(workspace, page)),
@@ -56,8 +58,10 @@ impl ClientState {
         }
         let Some(subscription) = self.subscriptions.get_mut(&workspace) else { return Ok(()) };
         subscription.rights_at = subscription.rights_at.max(end);
+        // The log is at least as long as the rights know; what was remembered of it may end earlier.
+        let is_last = read == 0 || (read < limit && end >= subscription.rights_at);
         let whole = subscription.send(&self.ear, page)?;
-        if whole && read < limit {
+        if whole && is_last {
             self.join(myself, workspace, end);
         } else {
             let _ = myself.cast(ClientMessage::Replay(workspace, generation));
@@ -81,13 +85,17 @@ impl ClientState {
         Ok(true)
     }
 
+    /// A long page may be what takes too long: the next one is shorter.
     fn try_later(
-        &self,
+        &mut self,
         myself: &ClientHandle,
         (workspace, generation): (WorkspaceId, u64),
         error: &log::Error,
     ) -> Result<(), TooSlow> {
         tracing::warn!(%workspace, %error, "replay interrupted; it goes on in a moment");
+        if let Some(subscription) = self.current(workspace, generation) {
+            subscription.page = (subscription.page / 2).max(PAGE_MIN);
+        }
         myself.cast_after(RETRY, ClientMessage::Replay(workspace, generation));
         Ok(())
     }

@@ -20,7 +20,7 @@ use crate::domain::ids::WorkspaceId;
 use super::{
     client_handle::ClientId,
     feed::{Batch, Signal},
-    member::Member,
+    member::Joining,
     relay::Relay,
     supervision::Intensity,
     tail::Tail,
@@ -45,7 +45,7 @@ pub(super) enum Item {
     /// The same, for one member.
     To(ClientId, Arc<Signal>),
     /// Somebody begins to listen, who knows that the log is, or was, this long.
-    Join(Box<Member>, u64),
+    Join(Joining, u64),
     /// Somebody hears nothing more.
     Leave(ClientId, Option<oneshot::Sender<()>>),
     /// More of a running text is to be told.
@@ -89,7 +89,7 @@ pub(super) fn open(workspace: WorkspaceId, texts: Arc<Texts>) -> Arc<Room> {
     room
 }
 
-/// Keeps a relay going. The members of one that falls end with it; see [`Member`].
+/// Keeps a relay going. The members of one that falls end with it; see [`Joining`].
 async fn keep<F: Future<Output = ()>>(workspace: WorkspaceId, begin: impl Fn() -> F) {
     let mut intensity = Intensity::default();
     loop {

@@ -29,11 +29,21 @@ impl Api {
     /// the database does not answer.
     pub async fn present(&self, who: &Identity, workspace: WorkspaceId, connection: ClientHandle, status: Presence) {
         let (context, principal) = (self.services().context(), who.principal);
-        let access = queries::access(&context.pool, Scope::Workspace, workspace.0, who.viewer()).await;
-        let may = |access: Access| access.decision().verdict(Permission::Converse) == Verdict::Granted;
-        if access.is_ok_and(|found| found.is_some_and(may)) {
+        let changes = context.feed.known.changes(workspace);
+        if self.converses(who, workspace).await {
             presence::set(context, (workspace, principal), Some(connection), (status, None));
+            // Whoever was removed in this moment is not here either.
+            if context.feed.known.changes(workspace) != changes && !self.converses(who, workspace).await {
+                context.presence.forget(workspace, principal);
+            }
         }
+    }
+
+    async fn converses(&self, who: &Identity, workspace: WorkspaceId) -> bool {
+        let pool = &self.services().context().pool;
+        let access = queries::access(pool, Scope::Workspace, workspace.0, who.viewer()).await;
+        let may = |access: Access| access.decision().verdict(Permission::Converse) == Verdict::Granted;
+        access.is_ok_and(|found| found.is_some_and(may))
     }
 
     /// Tells that someone is writing, or no longer. It is dropped where they may not see the topic either, or where

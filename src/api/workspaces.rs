@@ -273,6 +273,9 @@ struct Events {
     limit: Limit,
 }
 
+/// About the most bytes of events in one answer.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
 /// A piece of the log.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct EventPage {
@@ -286,7 +289,7 @@ pub(super) struct EventPage {
 async fn events(call: Call, input: Events) -> Result<EventPage, Problem> {
     let (tenant, rows) = (call.tenant()?, input.limit.rows()?);
     let head = tenant.head().await?.offset;
-    let page = tenant.page(input.after, rows).await?;
+    let page = tenant.page(input.after, rows, PAGE_BYTES).await?;
     visible(&call, &page, head).await
 }
 

@@ -6,6 +6,7 @@ mod append;
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
 use serde_json::Value;
 use sqlx::{PgExecutor, PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
@@ -157,6 +158,27 @@ pub async fn page(
         .fetch_all(database)
         .await?;
     rows.iter().map(recorded).collect()
+}
+
+/// The same, and no more than about so many bytes of them, but one event at least.
+pub async fn piece(
+    database: impl PgExecutor<'_>,
+    workspace: WorkspaceId,
+    after: u64,
+    limit: i64,
+    bytes_max: usize,
+) -> Result<Vec<Recorded>, Error> {
+    let sql =
+        format!(r#"SELECT {COLUMNS} FROM events WHERE workspace_id = $1 AND "offset" > $2 ORDER BY "offset" LIMIT $3"#);
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(workspace.0).bind(offset_for_sql(after)).bind(limit);
+    let (mut rows, mut events, mut bytes) = (query.fetch(database), vec![], 0);
+    while bytes < bytes_max
+        && let Some(row) = rows.try_next().await?
+    {
+        bytes += row.try_get_raw("data")?.as_bytes().map_or(0, <[u8]>::len);
+        events.push(recorded(&row)?);
+    }
+    Ok(events)
 }
 
 /// Reads the events of one subject after an offset, oldest first.

@@ -48,9 +48,10 @@ impl Tenant {
         log::head(&mut *self.open().await?, self.workspace).await
     }
 
-    /// Reads the events after an offset, oldest first, at most `limit`.
-    pub async fn page(&self, after: u64, limit: i64) -> Result<Vec<Recorded>, log::Error> {
-        log::page(&mut *self.open().await?, self.workspace, after, limit).await
+    /// Reads the events after an offset, oldest first, at most `limit`, and no more than about so many bytes of them, but
+    /// one at least.
+    pub async fn page(&self, after: u64, limit: i64, bytes_max: usize) -> Result<Vec<Recorded>, log::Error> {
+        log::piece(&mut *self.open().await?, self.workspace, after, limit, bytes_max).await
     }
 
     /// Reads the events about a subject and about what belongs to it, after an offset, oldest first.

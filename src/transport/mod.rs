@@ -30,7 +30,10 @@ use axum::{
     routing::get,
 };
 use ipnet::IpNet;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -38,6 +41,15 @@ use crate::api::{
     Api,
     problem::{self, Problem},
 };
+
+/// Lets a call go on whatever its connection does meanwhile: half-way it holds a connection of the database. It ends
+/// with whoever waits for it.
+async fn going_on<T: Send + 'static>(
+    call: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = AbortOnDropHandle::new(tokio::spawn(call)).await;
+    done.unwrap_or_else(|_| Err(Problem::new(problem::INTERNAL, "the call has failed")))
+}
 
 /// What the doors need besides the operations.
 #[derive(Clone)]

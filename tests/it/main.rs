@@ -51,6 +51,7 @@ mod several_agents;
 mod shared_documents;
 mod skills;
 mod sockets;
+mod sockets_bounds;
 mod sockets_caps;
 mod sockets_encodings;
 mod sockets_feed;

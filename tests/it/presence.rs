@@ -161,3 +161,48 @@ async fn typing_reaches_who_may_see_the_topic_and_nobody_types_where_they_may_no
     eve.try_post(&list, json!({"status": "online"})).await.problem("not_found");
     lab.node.node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_removed_is_away_for_all_and_here_for_nobody_who_comes() {
+    let lab = lab().await;
+    let cleo = Person::register(&lab.node.url, "Cleo").await;
+    lab.ada.invite(&lab.workspace, &cleo, "member").await;
+    let who = format!("user:{}", cleo.id);
+    let mut watching = Socket::subscribed(&lab.ben, &lab.workspace, None).await;
+    let (mut hers, mut here) = (Socket::hello(&cleo).await, Socket::hello(&lab.ada).await);
+    lab.say(&mut hers, "online").await;
+    lab.say(&mut here, "online").await;
+    lab.told(&mut watching, &who, "online").await;
+    let path = format!("/workspaces/{}/members/{}", lab.workspace, cleo.id);
+    lab.ada.send(Method::DELETE, &path, None, None).await.ok();
+    lab.told(&mut watching, &who, "offline").await;
+    // Her socket is open still, and says so again.
+    lab.say(&mut hers, "working").await;
+    let mut joining = Socket::subscribed(&lab.ben, &lab.workspace, None).await;
+    let state = joining.until("signal").await["data"]["state"].clone();
+    let seen: Vec<_> = state.as_array().expect("the whole state").iter().map(|seen| seen["who"].clone()).collect();
+    assert_eq!(seen, [json!(lab.ada())]);
+    lab.node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_had_to_read_on_in_the_log_is_told_anew_who_is_here() {
+    let lab = lab().await;
+    let mut here = Socket::hello(&lab.ada).await;
+    lab.say(&mut here, "online").await;
+    let mut watching = Socket::subscribed(&lab.ben, &lab.workspace, None).await;
+    let state = |signal: &Value| signal["data"]["state"].clone();
+    let first = state(&watching.until("signal").await);
+    assert_eq!(first[0]["who"], json!(lab.ada()));
+    // What a team is changes what its people may see: they read on with their new rights.
+    let team = json!({"name": "Crew", "members": [format!("user:{}", lab.ben.id)]});
+    lab.ada.post(&format!("/workspaces/{}/teams", lab.workspace), team).await;
+    let again = loop {
+        let signal = watching.until("signal").await;
+        if state(&signal).is_array() {
+            break state(&signal);
+        }
+    };
+    assert_eq!(again, first);
+    lab.node.node.stop().await;
+}

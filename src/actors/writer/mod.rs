@@ -196,6 +196,7 @@ impl WriterState {
                 self.schedule.send_replace(Arc::new(open.state.schedule().clone()));
                 // What was committed with an unknown outcome is in the log now, and nobody has told the clients.
                 self.context.feed.opened(self.workspace, open.head.offset);
+                presence::look_again(&self.context, self.workspace).await;
                 self.open = Some(open);
                 self.members.look();
                 Ok(())

@@ -11,7 +11,7 @@ use axum::{
 use futures::{StreamExt, stream};
 use serde_json::{Map, Value, json};
 
-use crate::api::Api;
+use crate::{api::Api, transport::going_on};
 
 use super::{errors::failure, http::Call, who::Who};
 
@@ -28,9 +28,12 @@ pub fn respond(api: Api, calls: Vec<Call>, who: Who, trace: String) -> Response<
         .map(|(nth, call)| {
             let shared = shared.clone();
             async move {
-                let (api, who, trace) = &*shared;
                 let path = call.path.clone();
-                let answer = match call.make(api, who, trace).await {
+                let made = going_on(async move {
+                    let (api, who, trace) = &*shared;
+                    call.make(api, who, trace).await
+                });
+                let answer = match made.await {
                     Ok(answer) => json!({"result": {"data": answer.body}}),
                     Err(problem) => failure(&problem, Some(&path)),
                 };

@@ -22,7 +22,7 @@ use crate::{
         Kind,
         problem::{self, Problem},
     },
-    transport::{Doors, no_handshake, peer, pulse::Pulse, rest, values::BYTES_MAX},
+    transport::{Doors, going_on, no_handshake, peer, pulse::Pulse, rest, values::BYTES_MAX},
 };
 
 use super::{
@@ -305,8 +305,10 @@ impl Session {
             Ok(caller) => caller,
             Err(problem) => return self.refuse(&id, problem, Some(&path)),
         };
+        let name = path.clone();
+        let call = going_on(async move { api.call(&name, caller, input).await });
         let call = async move {
-            match api.call(&path, caller, input).await {
+            match call.await {
                 Ok(answer) => messages::done(&id, &answer.body),
                 Err(problem) => messages::failed(&id, &problem, Some(&path)),
             }

@@ -13,6 +13,7 @@ use crate::{
         problem::{self, Problem},
     },
     domain::{ids::WorkspaceId, permission::Permission},
+    transport::going_on,
 };
 
 use super::{
@@ -82,8 +83,9 @@ impl Session {
         let api = self.doors.api.clone();
         let trace = api.services().context().clock.id::<uuid::Uuid>().simple().to_string();
         let caller = Caller { identity: Some(self.identity.clone()), key, trace, address: self.peer.address };
+        let call = going_on(async move { api.call(&op, caller, input).await });
         let call = async move {
-            match api.call(&op, caller, input).await {
+            match call.await {
                 Ok(answer) => ServerFrame::Ok { id, data: answer.body, offset: answer.offset },
                 Err(problem) => ServerFrame::failed(id, problem),
             }

@@ -7,7 +7,11 @@ use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use uuid::Uuid;
 
 use crate::{
-    actors::{client_handle::ClientHandle, encoding::Encoding, outlet::Outlet},
+    actors::{
+        client_handle::ClientHandle,
+        encoding::Encoding,
+        outlet::{NOT_GOOD, Outlet},
+    },
     api::Identity,
     transport::{Doors, peer::Peer, pulse::Pulse},
 };
@@ -16,7 +20,7 @@ use super::{
     calls::ANSWERS_MAX,
     client_frame::ClientFrame,
     server_frame::ServerFrame,
-    wire::{Close, GOING_AWAY, NOT_AUTHENTICATED, Received, Shown, Wire, close},
+    wire::{Close, GOING_AWAY, Received, Shown, Wire, close},
 };
 
 /// How long calls that are under way are waited for when the node stops.
@@ -102,7 +106,7 @@ impl Session {
         if self.doors.api.still_good(&self.identity) {
             return Ok(());
         }
-        Err(close(NOT_AUTHENTICATED, "the token has ended or was revoked: send `auth` with a fresh one in time"))
+        Err(NOT_GOOD)
     }
 
     /// Looks whether the socket has to end.

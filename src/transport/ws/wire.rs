@@ -162,6 +162,8 @@ impl Wire {
 
     /// Ends the socket and waits a moment for the other side: whoever is still writing hears why.
     pub async fn close(mut self: Box<Self>, why: Close) {
+        // From here on nothing of the feed is written.
+        self.outlet.end(why);
         let frame = CloseFrame { code: why.code.into(), reason: why.reason.into() };
         let end = async {
             if why == TOO_SLOW {
