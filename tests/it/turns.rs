@@ -374,3 +374,26 @@ async fn an_order_makes_one_task_and_hands_it_to_the_only_penguin() {
     ada.until(&format!("/agents/{pingu}"), "idle again", |agent| agent["status"] == "idle").await;
     hall.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_taken_out_of_a_direct_conversation_is_silent_in_its_branches_too() {
+    let hall = Hall::open("say Well.", "enqueue").await;
+    let Hall { ada, workspace, agent, .. } = &hall;
+    let body = json!({"type": "dm", "participants": [format!("agent:{agent}")]});
+    let dm = id(&ada.post(&format!("/workspaces/{workspace}/conversations"), body).await);
+    let at = json!({"at_message_id": say(ada, &dm, "psst").await["id"]});
+    let inner = id(&ada.post(&format!("/conversations/{dm}/branches"), at).await);
+    let at = json!({"at_message_id": say(ada, &inner, &format!("@scribe {HOLD}")).await["id"]});
+    let innermost = id(&ada.post(&format!("/conversations/{inner}/branches"), at).await);
+    until_running(ada, &inner).await;
+    say(ada, &inner, "@scribe and then?").await;
+    say(ada, &innermost, &format!("@scribe {HOLD}")).await;
+    ada.send(Method::DELETE, &format!("/conversations/{dm}/participants/agent:{agent}"), None, None).await.ok();
+    for (room, count) in [(&inner, 2), (&innermost, 1)] {
+        let turns = until_over(ada, room, count).await;
+        assert!(turns.iter().all(|turn| turn["status"] == "dropped"), "{turns:#?}");
+        assert!(said(ada, room).await.iter().all(|(_, words)| words != "Well."));
+    }
+    ada.until(&format!("/agents/{agent}"), "idle again", |agent| agent["status"] == "idle").await;
+    hall.close().await;
+}

@@ -203,6 +203,9 @@ impl Conversation {
         if lane.current.is_some() || lane.queue.front().is_none_or(|next| next.turn != turn) {
             return Err(Rejection::Busy("it is another message's turn"));
         }
+        if !self.participants.contains(&Principal::Agent(agent)) {
+            return Err(Rejection::Forbidden("the agent is not in the conversation any more"));
+        }
         Ok(vec![E::TurnStarted { turn, agent, instance, upto: self.last_seq, route }])
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use proptest::prelude::*;
 
 use crate::domain::{
-    conversation::{ConversationKind, EMOJIS_MAX, MessageKind, QUEUE_MAX, REACTIONS_MAX, TurnOutcome},
+    conversation::{ConversationKind, EMOJIS_MAX, MessageKind, QUEUE_MAX, REACTIONS_MAX, StopReason, TurnOutcome},
     event::{ConversationEvent as E, Event},
     ids::{ConversationId, Subject},
     principal::{Principal, Service},
@@ -33,7 +33,8 @@ proptest! {
         let (mut last, mut own) = (BTreeMap::new(), BTreeMap::<ConversationId, BTreeSet<Principal>>::new());
         for (entry, id, event) in said(&world) {
             // Who leaves a direct conversation leaves its branches, whoever takes them out.
-            let follows = matches!(event, E::ParticipantRemoved { .. }) && world.ledger.branches.contains_key(&id);
+            let leaves = matches!(event, E::ParticipantRemoved { .. } | E::TurnStopping { why: StopReason::Dropped, .. });
+            let follows = leaves && world.ledger.branches.contains_key(&id);
             let link = entry.by == Principal::Service(Service::Conductor);
             if let Some(people) = own.get(&id).filter(|_| !follows && !link) {
                 let ends = matches!(event, E::TurnEnded { .. });

@@ -57,11 +57,23 @@ impl Workspace {
             }
             (Subject::Conversation(id), Event::Conversation(event)) => {
                 let follow = self.conversations.consequences(*id, event);
-                let follow = follow.into_iter().map(|(id, event)| room_fact(id, event));
+                let follow = follow.into_iter().flat_map(|(id, event)| self.with_turns(id, event));
                 follow.chain(self.schedule.status_after_turn(event).map(agent_fact)).collect()
             }
             _ => vec![],
         }
+    }
+
+    /// An agent that is taken out of a conversation has nothing to answer there any more.
+    fn with_turns(&self, id: ConversationId, event: ConversationEvent) -> Vec<Fact> {
+        let mut events = match event {
+            ConversationEvent::ParticipantRemoved { participant: Principal::Agent(agent) } => {
+                self.schedule.dropped_turns(id, agent)
+            }
+            _ => vec![],
+        };
+        events.push(event);
+        events.into_iter().map(|event| room_fact(id, event)).collect()
     }
 
     /// A delegation that waits for an agent which takes no more work would wait for ever: a person has to decide.

@@ -6,9 +6,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
+    conversation::{StopReason, TurnOutcome},
     event::{AgentEvent, ConversationEvent},
     ids::*,
     routing::Class,
+    run::Usage,
     task::{Priority, Route},
 };
 
@@ -82,6 +84,25 @@ impl Turns {
             || self.queue.values().any(|known| known.conversation == conversation)
     }
 
+    /// Returns what ends an agent's turns in a conversation that it is taken out of.
+    pub fn dropped(&self, conversation: ConversationId, agent: AgentId) -> Vec<ConversationEvent> {
+        let here = |turn: &RunningTurn| (turn.conversation, turn.agent) == (conversation, agent);
+        let running = self.running.values().filter(|turn| here(turn));
+        let stopping =
+            running.map(|turn| ConversationEvent::TurnStopping { turn: turn.turn, agent, why: StopReason::Dropped });
+        let queued = self.queue.iter().filter(|(_, turn)| (turn.conversation, turn.agent) == (conversation, agent));
+        let ended = queued.map(|(turn, _)| ConversationEvent::TurnEnded {
+            turn: *turn,
+            agent,
+            outcome: TurnOutcome::Dropped,
+            answer: None,
+            class: None,
+            reason: None,
+            usage: Usage::default(),
+        });
+        stopping.chain(ended).collect()
+    }
+
     /// Returns the first waiting turn of each lane that is free, oldest first.
     pub fn next(&self) -> impl Iterator<Item = (TurnId, ConversationId, AgentId, DateTime<Utc>)> {
         let mut busy: BTreeSet<Lane> = self.running.values().map(|known| (known.conversation, known.agent)).collect();
@@ -126,6 +147,11 @@ impl Schedule {
     /// Returns the turns that agents have.
     pub fn turns(&self) -> impl Iterator<Item = &RunningTurn> {
         self.turns.running()
+    }
+
+    /// Returns what ends an agent's turns in a conversation that it is taken out of.
+    pub(super) fn dropped_turns(&self, conversation: ConversationId, agent: AgentId) -> Vec<ConversationEvent> {
+        self.turns.dropped(conversation, agent)
     }
 
     pub(super) fn owes_turns(&self, conversation: ConversationId) -> bool {
