@@ -23,8 +23,8 @@ pub(super) struct Awareness {
 }
 
 impl Awareness {
-    /// Takes in what a socket says, and returns what of it was new. What is too large, or speaks for too many, is left
-    /// out: it is ephemeral.
+    /// Takes in what a socket says, and returns what of it was new. What is too large, no JSON, or
+    /// speaks for too many, is left out: it is ephemeral.
     pub fn said(&mut self, socket: SocketId, update: AwarenessUpdate) -> Option<AwarenessUpdate> {
         let mut new = HashMap::new();
         for (client, entry) in update.clients {
@@ -33,7 +33,8 @@ impl Awareness {
                 entry.clock > known.clock || (entry.clock == known.clock && &*entry.json == GONE)
             });
             let own = || self.clients.values().filter(|(whose, _)| *whose == socket).count();
-            if !newer || entry.json.len() > STATE_BYTES_MAX || (known.is_none() && own() >= CLIENTS_OF_SOCKET_MAX) {
+            let shown = entry.json.len() <= STATE_BYTES_MAX && is_json(&entry.json);
+            if !newer || !shown || (known.is_none() && own() >= CLIENTS_OF_SOCKET_MAX) {
                 continue;
             }
             if &*entry.json == GONE {
@@ -64,6 +65,11 @@ impl Awareness {
     }
 }
 
+/// Every client of the document parses it, and the stock one fails over what is no JSON.
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(text).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +89,16 @@ mod tests {
         assert_eq!(awareness.all().map(|all| all.clients.len()), Some(1));
         assert_eq!(awareness.left(two), Some(says(7, 3, "null")));
         assert!(awareness.all().is_none());
+    }
+
+    #[test]
+    fn what_no_client_could_parse_reaches_none() {
+        let mut awareness = Awareness::default();
+        for broken in ["{", "", "undefined", r#"{"at":}"#, &"[".repeat(4_000)] {
+            assert!(awareness.said(SocketId(1), says(7, 2, broken)).is_none(), "{broken}");
+        }
+        assert!(awareness.all().is_none());
+        assert!(awareness.said(SocketId(1), says(7, 2, r#"{"user":{"name":"Ada 🐧"},"at":[1,null]}"#)).is_some());
     }
 
     #[test]
