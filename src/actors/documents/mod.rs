@@ -11,6 +11,7 @@
 //! update that could not be committed takes that memory with it: nobody ever sees what is not in the log.
 
 mod awareness;
+mod bounded;
 mod host;
 mod outbox;
 mod text;

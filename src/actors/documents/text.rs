@@ -3,8 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use yrs::{
-    Assoc, Doc, GetString, IndexedSequence, OffsetKind, Options, ReadTxn, StateVector, StickyIndex, Text as _, TextRef,
-    Transact, Update,
+    Any, Assoc, Doc, GetString, IdSet, IndexedSequence, OffsetKind, Options, Out, ReadTxn, StateVector, StickyIndex,
+    Text as _, TextRef, Transact, TransactionMut, Update,
+    types::text::YChange,
     updates::{decoder::Decode, encoder::Encode},
 };
 
@@ -12,6 +13,8 @@ use crate::domain::{
     document::{Blob, Change},
     text::Prose,
 };
+
+use super::bounded::{self, CLIENTS_MAX, Read1, STACK_OF_CLIENT, TYPE_DEPTH_MAX};
 
 /// The text that operations read and change; sockets may use others beside it.
 pub const ROOT: &str = "content";
@@ -22,6 +25,9 @@ pub enum TextError {
     /// The bytes are no update.
     #[error("the update cannot be read")]
     Unreadable,
+    /// The update has types deeper within each other than can be walked safely, or is of too many clients.
+    #[error("the update goes too deep, or is of too many clients")]
+    TooDeep,
     /// The update goes with no document.
     #[error("the update cannot be merged")]
     Unmergeable,
@@ -37,6 +43,9 @@ pub enum TextError {
     /// What was to be replaced is gone, or looks different.
     #[error("the text there has changed since")]
     Changed,
+    /// What a proposal would take out cannot be written down in it.
+    #[error("a proposed change takes out at most 65536 characters, none of them U+0000")]
+    TooMuch,
 }
 
 /// One change of the text that somebody asks for by an operation.
@@ -72,10 +81,19 @@ impl Splice {
     }
 }
 
+/// What stands in a text for something in it that is no character: a picture, a table, a mention.
+const OBJECT: u16 = 0xFFFC;
+
 /// A document in memory.
 pub struct Text {
     doc: Doc,
     root: TextRef,
+    /// How deep types are within each other at most.
+    depth: u32,
+    /// How much deeper that may become by what waits for another update.
+    waiting: u32,
+    /// Of how many clients that is at most.
+    clients_waiting: usize,
 }
 
 impl Default for Text {
@@ -83,7 +101,7 @@ impl Default for Text {
         // Places are counted as in the browsers' Yjs.
         let doc = Doc::with_options(Options { offset_kind: OffsetKind::Utf16, ..Options::default() });
         let root = doc.get_or_insert_text(ROOT);
-        Self { doc, root }
+        Self { doc, root, depth: 0, waiting: 0, clients_waiting: 0 }
     }
 }
 
@@ -91,20 +109,71 @@ impl Text {
     /// Merges an update, and returns what of it was new: nothing when it was all known. Bytes from outside may run into
     /// a bug of the CRDT's; then the text is broken, and has to be made anew.
     pub fn merge(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, TextError> {
-        let decoded = catch_unwind(|| Update::decode_v1(bytes).ok()).ok().flatten();
-        let update = decoded.ok_or(TextError::Unreadable)?;
-        catch_unwind(AssertUnwindSafe(|| self.apply(update, bytes))).unwrap_or(Err(TextError::Broken))
+        self.merge_read(read(bytes)?, bytes)
     }
 
-    fn apply(&mut self, update: Update, bytes: &[u8]) -> Result<Option<Vec<u8>>, TextError> {
+    /// The same for what comes in by a socket.
+    pub fn merge_message(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, TextError> {
+        let read = read(bytes)?;
+        if read.clients > CLIENTS_MAX {
+            return Err(TextError::TooDeep);
+        }
+        self.merge_read(read, bytes)
+    }
+
+    fn merge_read(&mut self, read: Read1, bytes: &[u8]) -> Result<Option<Vec<u8>>, TextError> {
+        let clients = read.clients.saturating_add(self.clients_waiting);
+        let apply = || catch_unwind(AssertUnwindSafe(|| self.apply(read, bytes))).unwrap_or(Err(TextError::Broken));
+        if clients <= CLIENTS_MAX {
+            return apply();
+        }
+        // A whole document of many clients: yrs goes as deep as there are clients, so the stack is made for them.
+        let stack = std::thread::Builder::new().stack_size(clients.saturating_mul(STACK_OF_CLIENT));
+        std::thread::scope(|scope| match stack.spawn_scoped(scope, apply) {
+            Ok(merging) => merging.join().unwrap_or(Err(TextError::Broken)),
+            Err(_) => Err(TextError::TooDeep),
+        })
+    }
+
+    fn apply(&mut self, read: Read1, bytes: &[u8]) -> Result<Option<Vec<u8>>, TextError> {
+        let Read1 { update, types, clients } = read;
+        self.must_not_be_deeper(types, bytes)?;
         let mut tx = self.doc.transact_mut();
-        let waited = tx.has_missing_updates();
+        let waited = waiting(&tx);
+        let beyond_a_hole = leaves_a_hole(&tx, &update);
         tx.apply_update(update).map_err(|_| TextError::Unmergeable)?;
-        if waited || tx.has_missing_updates() {
+        if waiting(&tx) != waited {
             // It waits for another one, or another one waited for it: it is kept as it came.
+            self.waiting = self.waiting.saturating_add(types);
+            self.clients_waiting = self.clients_waiting.saturating_add(clients);
+            if !tx.has_missing_updates() {
+                self.clients_waiting = 0;
+                self.depth = self.depth.saturating_add(std::mem::take(&mut self.waiting));
+            }
             return Ok(Some(bytes.to_vec()));
         }
-        Ok(tx.has_changes().then(|| tx.encode_update_v1()))
+        self.depth = self.depth.saturating_add(types);
+        Ok(match tx.has_changes() {
+            false => None,
+            // What comes after a hole is not in what the transaction says of itself.
+            true if beyond_a_hole => Some(bytes.to_vec()),
+            true => Some(tx.encode_update_v1()),
+        })
+    }
+
+    /// Refuses an update by which types would be too deep within each other. How deep they are is added up, and only
+    /// looked at when that comes to too much.
+    fn must_not_be_deeper(&mut self, types: u32, bytes: &[u8]) -> Result<(), TextError> {
+        if types.saturating_add(self.depth).saturating_add(self.waiting) <= TYPE_DEPTH_MAX {
+            return Ok(());
+        }
+        let both = yrs::merge_updates_v1([self.whole().as_slice(), bytes]).map_err(|_| TextError::Unreadable)?;
+        let depth = bounded::read(&both).map_err(|_| TextError::Unreadable)?.types;
+        if depth > TYPE_DEPTH_MAX {
+            return Err(TextError::TooDeep);
+        }
+        self.depth = depth;
+        Ok(())
     }
 
     /// Returns what somebody lacks who has this much.
@@ -127,6 +196,20 @@ impl Text {
         self.root.get_string(&self.doc.transact())
     }
 
+    /// Returns the words as the CRDT counts them: with something in the place of everything that is no character.
+    fn units<T: ReadTxn>(&self, tx: &T) -> Result<Vec<u16>, TextError> {
+        let mut units = vec![];
+        for piece in self.root.diff(tx, YChange::identity) {
+            match piece.insert {
+                Out::Any(Any::String(words)) => units.extend(words.encode_utf16()),
+                _ => units.push(OBJECT),
+            }
+        }
+        // Words that were put in as one thing look like others, and count otherwise.
+        let length = self.root.len(tx);
+        if to_index(units.len()) == length { Ok(units) } else { Err(TextError::Outside(length)) }
+    }
+
     /// Carries out changes one after another, all or none, and returns the update that they are.
     pub fn splice(&mut self, splices: &[Splice]) -> Result<Vec<u8>, TextError> {
         let appended: Option<Vec<&str>> = splices.iter().map(Splice::appended).collect();
@@ -134,7 +217,7 @@ impl Text {
             return Ok(self.append(&appended));
         }
         // Tried on the words first: a transaction of the CRDT cannot be taken back.
-        let mut tried: Vec<u16> = self.words().encode_utf16().collect();
+        let mut tried = self.units(&self.doc.transact())?;
         let mut planned = vec![];
         for splice in splices {
             let (at, delete, insert) = place(&tried, splice)?;
@@ -164,8 +247,8 @@ impl Text {
 
     /// Describes changes by places that stay where they are while others write.
     pub fn describe(&self, splices: &[Splice]) -> Result<Vec<Change>, TextError> {
-        let words: Vec<u16> = self.words().encode_utf16().collect();
         let tx = self.doc.transact();
+        let words = self.units(&tx)?;
         let mut changes = vec![];
         for splice in splices {
             let (at, delete, insert) = place(&words, splice)?;
@@ -178,7 +261,11 @@ impl Text {
                 0 => (sticky(at, Assoc::Before)?, sticky(at, Assoc::Before)?),
                 _ => (sticky(at, Assoc::After)?, sticky(at + delete, Assoc::Before)?),
             };
-            let removes = Prose::fitted(&String::from_utf16_lossy(&words[at..at + delete]));
+            let taken = String::from_utf16_lossy(&words[at..at + delete]);
+            let removes = Prose::fitted(&taken);
+            if *removes != *taken {
+                return Err(TextError::TooMuch);
+            }
             changes.push(Change { from, to, removes, inserts: Prose::fitted(insert) });
         }
         Ok(changes)
@@ -192,13 +279,38 @@ impl Text {
             sticky.get_offset(&tx).map(|offset| offset.index).ok_or(TextError::Changed)
         };
         let (from, to) = (index(&change.from)?, index(&change.to)?);
-        let words: Vec<u16> = self.root.get_string(&tx).encode_utf16().collect();
+        let words = self.units(&tx)?;
         let there = words.get(from as usize..to as usize).ok_or(TextError::Changed)?;
         match String::from_utf16_lossy(there) == *change.removes {
             true => Ok(Splice::At { at: from, delete: to - from, insert: change.inserts.to_string() }),
             false => Err(TextError::Changed),
         }
     }
+}
+
+fn read(bytes: &[u8]) -> Result<Read1, TextError> {
+    catch_unwind(|| bounded::read(bytes).ok()).ok().flatten().ok_or(TextError::Unreadable)
+}
+
+/// What waits for another update: changes, and what is to go.
+type Waiting = (Option<Vec<u8>>, Option<IdSet>);
+
+fn waiting(tx: &TransactionMut) -> Waiting {
+    let store = ReadTxn::store(tx);
+    (store.pending_update().map(|pending| pending.update.encode_v1()), store.pending_ds().cloned())
+}
+
+/// Tells whether something of an update comes after changes of the same client that are not here.
+fn leaves_a_hole(tx: &TransactionMut, update: &Update) -> bool {
+    let known = tx.state_vector();
+    update.insertions(true).iter().any(|(client, blocks)| {
+        let mut reached = known.get(client);
+        blocks.iter().any(|blocks| {
+            let hole = blocks.start > reached;
+            reached = reached.max(blocks.end);
+            hole
+        })
+    })
 }
 
 /// Finds where a change is to be made: from where, how much goes, what comes.
@@ -234,98 +346,4 @@ fn to_index(n: usize) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn text(words: &str) -> Text {
-        let mut text = Text::default();
-        text.splice(&[Splice::Append(words.into())]).unwrap();
-        text
-    }
-
-    #[test]
-    fn words_that_are_there_once_are_replaced_and_others_are_refused() {
-        let mut text = text("a cat and a dog 🐧.");
-        let replace = |find: &str, with: &str| Splice::Replace { find: find.into(), with: with.into() };
-        assert_eq!(text.splice(&[replace("a ", "the ")]), Err(TextError::Ambiguous(2)));
-        assert_eq!(text.splice(&[replace("cow", "bull")]), Err(TextError::Ambiguous(0)));
-        assert_eq!(text.splice(&[replace("cat", "fox"), replace("cow", "bull")]), Err(TextError::Ambiguous(0)));
-        assert_eq!(text.words(), "a cat and a dog 🐧.", "all or none");
-        text.splice(&[replace("cat", "fox"), replace("🐧", "🦭"), Splice::Append("!".into())]).unwrap();
-        assert_eq!(text.words(), "a fox and a dog 🦭.!");
-        let half = Splice::At { at: 17, delete: 1, insert: String::new() };
-        assert_eq!(text.splice(&[half]), Err(TextError::Outside(20)));
-    }
-
-    #[test]
-    fn a_proposed_change_finds_its_place_while_others_write_and_notices_when_it_is_gone() {
-        let mut text = text("salt and pepper");
-        let proposed = text.describe(&[Splice::Replace { find: "salt".into(), with: "sugar".into() }]).unwrap();
-        text.splice(&[Splice::At { at: 0, delete: 0, insert: "Take ".into() }, Splice::Append(".".into())]).unwrap();
-        let splice = text.found(&proposed[0]).unwrap();
-        text.splice(&[splice]).unwrap();
-        assert_eq!(text.words(), "Take sugar and pepper.");
-        assert_eq!(text.found(&proposed[0]).err(), Some(TextError::Changed));
-    }
-
-    #[test]
-    fn what_is_no_update_is_refused_and_what_is_known_is_nothing_new() {
-        let mut here = text("hello");
-        assert_eq!(here.merge(&[255, 1, 2]), Err(TextError::Unreadable));
-        assert_eq!(here.merge(&here.whole()).unwrap(), None);
-        assert_eq!(here.merge(&[0, 0]).unwrap(), None);
-        let mut there = Text::default();
-        assert!(there.merge(&here.whole()).unwrap().is_some());
-        assert_eq!(there.words(), "hello");
-    }
-
-    #[test]
-    fn an_update_that_waits_for_another_is_kept_until_that_one_comes() {
-        let mut from = Text::default();
-        let updates: Vec<Vec<u8>> =
-            ["a", "b", "c"].iter().map(|word| from.splice(&[Splice::Append((*word).into())]).unwrap()).collect();
-        let mut to = Text::default();
-        let kept: Vec<Vec<u8>> = [2, 1, 0].iter().filter_map(|n: &usize| to.merge(&updates[*n]).unwrap()).collect();
-        assert_eq!((to.words().as_str(), kept.len()), ("abc", 3));
-        let mut again = Text::default();
-        kept.iter().for_each(|update| drop(again.merge(update).unwrap()));
-        assert_eq!(again.words(), "abc", "what was kept is enough to come to the same");
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_merged_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = text("hello").merge(&bytes);
-        }
-
-        #[test]
-        fn texts_that_heard_the_same_say_the_same(
-            edits in proptest::collection::vec((0..3usize, any::<u32>(), 0..4u32, "[a-z🐧]{0,4}"), 0..40),
-        ) {
-            let mut texts = [Text::default(), Text::default(), Text::default()];
-            let mut updates: Vec<(usize, Vec<u8>)> = vec![];
-            for (who, at, delete, insert) in edits {
-                let length = to_index(texts[who].words().encode_utf16().count());
-                let at = at % (length + 1);
-                let splice = Splice::At { at, delete: delete.min(length - at), insert };
-                if let Ok(update) = texts[who].splice(&[splice]) {
-                    updates.push((who, update));
-                }
-            }
-            let mut kept = Text::default();
-            for (n, (who, update)) in updates.iter().enumerate() {
-                let others = texts.iter_mut().enumerate().filter(|(other, _)| other != who);
-                others.for_each(|(_, text)| drop(text.merge(update).unwrap()));
-                // Another order, and twice.
-                let (_, other) = &updates[updates.len() - 1 - n];
-                kept.merge(other).unwrap();
-                kept.merge(other).unwrap();
-            }
-            prop_assert_eq!(texts[0].words(), texts[1].words());
-            prop_assert_eq!(texts[1].words(), texts[2].words());
-            prop_assert_eq!(kept.words(), texts[0].words());
-        }
-    }
-}
+mod tests;
