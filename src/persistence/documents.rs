@@ -235,22 +235,3 @@ pub async fn updates(
         })
         .collect()
 }
-
-/// Tells whether something between two offsets may have changed who may do what.
-pub async fn access_changed(
-    pool: &PgPool,
-    workspace: WorkspaceId,
-    after: u64,
-    until: u64,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(
-        r#"SELECT EXISTS (SELECT 1 FROM events WHERE workspace_id = $1 AND "offset" > $2 AND "offset" <= $3
-               AND (subject = $4 OR type = 'agent:availability'))"#,
-    )
-    .bind(workspace.0)
-    .bind(after as i64)
-    .bind(until as i64)
-    .bind(Subject::Workspace(workspace).to_string())
-    .fetch_one(pool)
-    .await
-}

@@ -16,6 +16,7 @@ mod conversations;
 mod crash;
 mod decision_rights;
 mod documents;
+mod documents_attacks;
 mod doors_input;
 mod doors_keys;
 mod doors_tenancy;

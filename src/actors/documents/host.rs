@@ -132,6 +132,8 @@ struct State {
     sockets: BTreeMap<SocketId, Socket>,
     next_socket: u64,
     awareness: Awareness,
+    /// What [`crate::actors::knowledge::Knowledge::changes`] said when the sockets' rights were asked for.
+    rights_of: Option<u64>,
     pending: Vec<Pending>,
     /// Who wants to know what they lack, once everything is committed.
     asked: Vec<(SocketId, StateVector)>,
@@ -149,6 +151,7 @@ impl State {
             sockets: BTreeMap::new(),
             next_socket: 0,
             awareness: Awareness::default(),
+            rights_of: None,
             pending: vec![],
             asked: vec![],
         }
@@ -200,7 +203,7 @@ impl State {
                 }
                 Request::Work(meta, work, reply) => {
                     self.settle().await?;
-                    let done = self.work(*meta, work).await;
+                    let done = self.work(*meta, work).await?;
                     let _ = reply.send(done);
                 }
                 Request::Read(reply) => {
@@ -213,6 +216,9 @@ impl State {
     }
 
     async fn join(&mut self, viewer: Viewer) -> Result<Option<(SocketId, Inbox)>, sqlx::Error> {
+        if self.sockets.is_empty() {
+            self.rights_of = self.handle.context.feed.known.changes(self.handle.id);
+        }
         let Some(writes) = self.rights(viewer).await? else { return Ok(None) };
         let (outbox, inbox) = outbox();
         self.next_socket += 1;
@@ -273,7 +279,10 @@ impl State {
             Message::Sync(SyncMessage::SyncStep2(update) | SyncMessage::Update(update)) => {
                 self.take(socket, update).await?;
             }
-            Message::Awareness(update) => self.aware(socket, update),
+            Message::Awareness(update) => {
+                self.check_rights().await?;
+                self.aware(socket, update);
+            }
             Message::AwarenessQuery => {
                 if let Some(all) = self.awareness.all() {
                     self.answer(socket, &Message::Awareness(all));

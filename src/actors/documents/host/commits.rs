@@ -23,6 +23,8 @@ use super::{Pending, SNAPSHOT_EVERY, State};
 impl State {
     /// Merges an update.
     pub(super) async fn take(&mut self, socket: SocketId, update: Vec<u8>) -> Result<(), sqlx::Error> {
+        // What is merged cannot be taken out again.
+        self.check_rights().await?;
         let Some(known) = self.sockets.get(&socket) else { return Ok(()) };
         let (author, writes) = (known.viewer.principal, known.writes);
         if !writes {
@@ -36,7 +38,7 @@ impl State {
             self.dismiss(socket, Farewell::Unreadable);
             return Ok(());
         }
-        match self.text.merge(&update) {
+        match self.text.merge_message(&update) {
             Ok(None) => Ok(()),
             Ok(Some(new)) => {
                 self.wait(author, socket, new);
@@ -93,6 +95,7 @@ impl State {
             let missing = self.text.missing(&known);
             self.answer(socket, &Message::Sync(SyncMessage::SyncStep2(missing)));
         }
+        self.keep();
         Ok(())
     }
 
@@ -103,51 +106,56 @@ impl State {
         command: DocumentCommand,
         update: Option<(Vec<u8>, &[SocketId])>,
     ) -> Result<Result<Receipt, CommandError>, sqlx::Error> {
-        let before = self.offset;
         let done = self.handle.execute(Subject::Document(self.id), Command::Document(command), meta).await;
         let receipt = match done {
             Ok(receipt) => receipt,
             Err(error) => return Ok(Err(error)),
         };
-        if let Some((update, from)) = update {
+        // One that was carried out earlier under the same key is in the text already.
+        if let Some((update, from)) = update.filter(|_| receipt.offset > self.offset) {
             (self.seq, self.offset) = (self.seq + 1, receipt.offset);
             metrics::counter!("link_document_updates_total").increment(1);
-            self.check_rights(before).await?;
+            self.check_rights().await?;
             // It comes from one socket alone, which has it.
             let but = match from {
                 [one] => Some(*one),
                 _ => None,
             };
             self.tell(&Message::Sync(SyncMessage::Update(update)), but);
-            self.keep();
         }
         Ok(Ok(receipt))
     }
 
-    /// Lets those go who may not read any more, before they hear of what was committed after that.
-    async fn check_rights(&mut self, before: u64) -> Result<(), sqlx::Error> {
-        let context = self.handle.context.clone();
-        let alone = self.offset == before + 1;
-        if alone || !documents::access_changed(&context.pool, self.handle.id, before, self.offset).await? {
+    /// Lets those go who may not read any more, before they say or hear anything else, once somebody's rights may have
+    /// changed.
+    pub(super) async fn check_rights(&mut self) -> Result<(), sqlx::Error> {
+        let changes = self.handle.context.feed.known.changes(self.handle.id);
+        if changes.is_some() && changes == self.rights_of {
             return Ok(());
         }
         let all: Vec<(SocketId, Viewer)> = self.sockets.iter().map(|(id, socket)| (*id, socket.viewer)).collect();
         for (id, viewer) in all {
             match self.rights(viewer).await? {
                 None => self.dismiss(id, Farewell::Forbidden),
-                Some(writes) => {
-                    if let Some(socket) = self.sockets.get_mut(&id) {
-                        socket.writes = writes;
-                    }
-                }
+                Some(writes) => self.let_write(id, writes),
             }
         }
+        self.rights_of = changes;
         Ok(())
     }
 
-    /// Keeps a snapshot now and then, beside the work.
+    fn let_write(&mut self, id: SocketId, writes: bool) {
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        if !std::mem::replace(&mut socket.writes, writes) && writes {
+            // What they wrote before was refused: they have to say it again.
+            let ask = Message::Sync(SyncMessage::SyncStep1(self.text.known()));
+            self.answer(id, &ask);
+        }
+    }
+
+    /// Keeps a snapshot now and then, beside the work; never of what is not committed.
     fn keep(&mut self) {
-        if self.seq < self.snapshot_seq + SNAPSHOT_EVERY {
+        if !self.pending.is_empty() || self.seq < self.snapshot_seq + SNAPSHOT_EVERY {
             return;
         }
         self.snapshot_seq = self.seq;
@@ -160,8 +168,25 @@ impl State {
         });
     }
 
-    pub(super) async fn work(&mut self, meta: Meta, work: Work) -> Result<Receipt, WorkError> {
-        let lost = |error: sqlx::Error| CommandError::Unavailable(error.to_string());
+    /// Carries out an operation. An error of the database ends the host: what it has in memory may be told to nobody.
+    pub(super) async fn work(&mut self, meta: Meta, work: Work) -> Result<Result<Receipt, WorkError>, sqlx::Error> {
+        let (command, update) = match self.prepared(&meta, work).await {
+            Ok(Prepared::Command(command, update)) => (command, update),
+            Ok(Prepared::Done(receipt)) => return Ok(Ok(receipt)),
+            Err(error) => return Ok(Err(error)),
+        };
+        let (before, edits) = (self.offset, update.is_some());
+        let done = self.commit(meta, command, update.map(|update| (update, &[][..]))).await?;
+        // The change is in memory. Refused, or carried out earlier under the same key, it must not stay there.
+        if edits && done.as_ref().map_or(true, |receipt| receipt.offset <= before) {
+            self.load().await?;
+        }
+        self.keep();
+        Ok(done.map_err(WorkError::from))
+    }
+
+    /// Makes an operation's changes in memory, and the command that has them committed.
+    async fn prepared(&mut self, meta: &Meta, work: Work) -> Result<Prepared, WorkError> {
         let (command, update) = match work {
             Work::Suggest { suggestion, note, splices } => {
                 let changes = self.text.describe(&splices)?;
@@ -170,7 +195,7 @@ impl State {
             Work::Edit(splices) => {
                 let update = match self.text.splice(&splices) {
                     Ok(update) => update,
-                    Err(error) => return self.heard(&meta).await?.ok_or(WorkError::Text(error)),
+                    Err(error) => return self.heard(meta, error).await,
                 };
                 (DocumentCommand::Edit { after: self.seq, update: Blob(update.clone()) }, Some(update))
             }
@@ -178,29 +203,32 @@ impl State {
                 let splice = match self.text.found(&change) {
                     Ok(splice) => splice,
                     // It may be in the text already: the same request is answered as before.
-                    Err(error) => return self.heard(&meta).await?.ok_or(WorkError::Text(error)),
+                    Err(error) => return self.heard(meta, error).await,
                 };
                 let update = self.text.splice(&[splice])?;
                 let accepted = Some((self.seq, Blob(update.clone())));
                 (DocumentCommand::Resolve { suggestion, change: number, accepted }, Some(update))
             }
         };
-        let (before, edits) = (self.offset, update.is_some());
-        let done = self.commit(meta, command, update.map(|update| (update, &[][..]))).await.map_err(lost)?;
-        // The change is in memory. Refused, or carried out earlier under the same key, it must not stay there.
-        if edits && done.as_ref().map_or(true, |receipt| receipt.offset <= before) {
-            self.load().await.map_err(lost)?;
-        }
-        Ok(done?)
+        Ok(Prepared::Command(command, update))
     }
 
     /// Returns what the same request was answered before, if it was.
-    async fn heard(&self, meta: &Meta) -> Result<Option<Receipt>, CommandError> {
-        match &meta.key {
-            Some(key) => self.handle.remembered(key).await?.transpose(),
-            None => Ok(None),
-        }
+    async fn heard(&self, meta: &Meta, error: TextError) -> Result<Prepared, WorkError> {
+        let answered = match &meta.key {
+            Some(key) => self.handle.remembered(key).await?.transpose()?,
+            None => None,
+        };
+        answered.map(Prepared::Done).ok_or(WorkError::Text(error))
     }
+}
+
+/// What an operation comes to.
+enum Prepared {
+    /// This is to be committed; the update, if there is one, is merged already.
+    Command(DocumentCommand, Option<Vec<u8>>),
+    /// The same request was answered before.
+    Done(Receipt),
 }
 
 /// Joins updates into one, as long as it is small enough to be one.
