@@ -283,8 +283,11 @@ async fn bytes_that_mean_nothing_end_their_own_socket_and_no_other() {
     {
         let mut mallory = Writer::open(&scene.ben, &scene.document).await;
         let shown = format!("{frame:?}").chars().take(80).collect::<String>();
-        mallory.socket.send(frame).await.expect("it is taken");
-        let code = mallory.close_code().await;
+        // The end may come before the last byte of a frame that is too long has gone out.
+        let code = match mallory.socket.send(frame).await {
+            Ok(()) => mallory.close_code().await,
+            Err(_) => 1006,
+        };
         assert!([4000, 1006, 1009].contains(&code), "{code} for {shown}");
     }
     let before = scene.text().await;
