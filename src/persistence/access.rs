@@ -194,7 +194,8 @@ pub async fn entrance(
     let Some(row) = query.bind(who).bind(true).bind(shown).fetch_optional(pool).await? else { return Ok(None) };
     let Access { standing, grants, workspace, .. } = read(&row, Scope::Workspace, viewer)?;
     let head = row.try_get::<Option<i64>, _>("head")?.unwrap_or_default() as u64;
-    let agents: Option<Json<Vec<(AgentId, String, DateTime<Utc>)>>> = row.try_get("agents")?;
+    type Found = (AgentId, String, DateTime<Utc>);
+    let agents: Option<Json<Vec<Found>>> = row.try_get("agents")?;
     let agents = agents.map(|Json(agents)| agents).unwrap_or_default().into_iter();
     let agents = agents.map(|(id, name, since)| (id, attendance::status(&name), since)).collect();
     let rights = Rights { who: viewer.principal, standing, grants };
