@@ -130,7 +130,8 @@ impl State {
     /// changed.
     pub(super) async fn check_rights(&mut self) -> Result<(), sqlx::Error> {
         let changes = self.handle.context.feed.known.changes(self.handle.id);
-        if changes.is_some() && changes == self.rights_of {
+        // Where nothing is known nobody has written here since the node began: nothing has changed.
+        if changes == self.rights_of {
             return Ok(());
         }
         let all: Vec<(SocketId, Viewer)> = self.sockets.iter().map(|(id, socket)| (*id, socket.viewer)).collect();
