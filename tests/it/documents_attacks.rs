@@ -1,111 +1,20 @@
 //! What somebody may do to a shared document who means harm, or whose client is mistaken.
 
-use futures::{SinkExt, StreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message as Frame, client::IntoClientRequest},
-};
 use yrs::{
-    Doc, GetString, ReadTxn, Text, TextRef, Transact, Update,
+    Doc, Text, Transact,
     sync::{AwarenessUpdate, Message, SyncMessage, awareness::AwarenessUpdateEntry},
-    updates::{decoder::Decode, encoder::Encode},
 };
 
 use crate::{
     crash::check_projections,
     support::{
         node::TestNode,
-        person::{PATIENCE, Person, id},
+        person::{Person, id},
+        writer::Writer,
     },
 };
-
-/// A client of which a test decides what it says.
-struct Peer {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    doc: Doc,
-    text: TextRef,
-    aware: Vec<AwarenessUpdate>,
-    refused: usize,
-    /// How often the server asked what it lacks, and was told.
-    asked: usize,
-}
-
-impl Peer {
-    async fn open(person: &Person, document: &str) -> Self {
-        let url = format!("{}/documents/{document}/sync", person.url.replacen("http", "ws", 1));
-        let mut request = url.into_client_request().expect("it is an address");
-        let protocols = format!("link.y.v1, bearer.{}", person.token);
-        request.headers_mut().insert("sec-websocket-protocol", protocols.parse().expect("it fits a header"));
-        let (socket, _) = connect_async(request).await.expect("the door is open");
-        let doc = Doc::new();
-        let text = doc.get_or_insert_text("content");
-        let mut peer = Self { socket, doc, text, aware: vec![], refused: 0, asked: 0 };
-        let known = peer.doc.transact().state_vector();
-        peer.say(Message::Sync(SyncMessage::SyncStep1(known))).await;
-        peer
-    }
-
-    async fn say(&mut self, message: Message) {
-        self.socket.send(Frame::Binary(message.encode_v1().into())).await.expect("it is taken");
-    }
-
-    async fn write(&mut self, words: &str) {
-        let update = {
-            let mut tx = self.doc.transact_mut();
-            self.text.push(&mut tx, words);
-            tx.encode_update_v1()
-        };
-        self.say(Message::Sync(SyncMessage::Update(update))).await;
-    }
-
-    fn words(&self) -> String {
-        self.text.get_string(&self.doc.transact())
-    }
-
-    /// Takes in what comes next; the code when it is the end.
-    async fn hear(&mut self) -> Result<(), u16> {
-        let bytes = match timeout(PATIENCE, self.socket.next()).await.expect("something comes") {
-            Some(Ok(Frame::Binary(bytes))) => bytes,
-            Some(Ok(Frame::Close(frame))) => return Err(frame.map_or(1005, |frame| frame.code.into())),
-            Some(Ok(_)) => return Ok(()),
-            Some(Err(_)) | None => return Err(1006),
-        };
-        match Message::decode_v1(&bytes).expect("it is a message of y-sync") {
-            Message::Sync(SyncMessage::SyncStep1(known)) => {
-                let missing = self.doc.transact().encode_state_as_update_v1(&known);
-                self.say(Message::Sync(SyncMessage::SyncStep2(missing))).await;
-                self.asked += 1;
-            }
-            Message::Sync(SyncMessage::SyncStep2(update) | SyncMessage::Update(update)) => {
-                let update = Update::decode_v1(&update).expect("it is an update");
-                self.doc.transact_mut().apply_update(update).expect("it can be merged");
-            }
-            Message::Awareness(update) if !update.clients.is_empty() => self.aware.push(update),
-            Message::Auth(Some(_)) => self.refused += 1,
-            _ => {}
-        }
-        Ok(())
-    }
-
-    async fn until(&mut self, what: &str, test: impl Fn(&Self) -> bool) {
-        let begun = tokio::time::Instant::now();
-        while !test(self) {
-            assert!(begun.elapsed() < PATIENCE, "not in time: {what}; it says {:?}", self.words());
-            self.hear().await.unwrap_or_else(|code| panic!("closed with {code}, waiting for: {what}"));
-        }
-    }
-
-    async fn close_code(&mut self) -> u16 {
-        loop {
-            if let Err(code) = self.hear().await {
-                return code;
-            }
-        }
-    }
-}
 
 struct Scene {
     node: TestNode,
@@ -154,7 +63,7 @@ async fn a_frame_of_values_within_values_ends_its_own_socket_and_the_node_goes_o
         Message::Sync(SyncMessage::Update(bytes))
     };
     for level in [&[117, 1][..], &[118, 1, 1, 97]] {
-        let mut mallory = Peer::open(&scene.ben, &scene.document).await;
+        let mut mallory = Writer::open(&scene.ben, &scene.document).await;
         mallory.say(value(level)).await;
         assert_eq!(mallory.close_code().await, 4000);
     }
@@ -167,7 +76,7 @@ async fn a_frame_of_values_within_values_ends_its_own_socket_and_the_node_goes_o
 async fn who_may_no_longer_write_writes_nothing_more_and_who_may_again_is_asked_for_it() {
     let scene = Scene::open().await;
     let (mut ada, mut ben) =
-        (Peer::open(&scene.ada, &scene.document).await, Peer::open(&scene.ben, &scene.document).await);
+        (Writer::open(&scene.ada, &scene.document).await, Writer::open(&scene.ben, &scene.document).await);
     ben.write("Bread. ").await;
     ada.until("Ben's words", |seen| seen.words() == "Bread. ").await;
     let grants = format!("/workspaces/{}/grants", scene.workspace);
@@ -191,7 +100,7 @@ async fn who_may_no_longer_write_writes_nothing_more_and_who_may_again_is_asked_
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_that_is_repeated_under_its_key_is_told_to_no_editor_twice() {
     let scene = Scene::open().await;
-    let mut ada = Peer::open(&scene.ada, &scene.document).await;
+    let mut ada = Writer::open(&scene.ada, &scene.document).await;
     for _ in 0..3 {
         scene.append("once ", Some("a key")).await;
     }
@@ -206,7 +115,7 @@ async fn an_edit_that_is_repeated_under_its_key_is_told_to_no_editor_twice() {
 async fn what_is_no_json_is_shown_to_nobody_as_somebodys_cursor() {
     let scene = Scene::open().await;
     let (mut ada, mut ben) =
-        (Peer::open(&scene.ada, &scene.document).await, Peer::open(&scene.ben, &scene.document).await);
+        (Writer::open(&scene.ada, &scene.document).await, Writer::open(&scene.ben, &scene.document).await);
     let client = ben.doc.client_id();
     for (clock, json) in [(1, "{"), (2, r#"{"name":"Ben"}"#)] {
         let entry = AwarenessUpdateEntry { clock, json: json.into() };
@@ -231,7 +140,7 @@ async fn an_update_that_waits_for_another_one_is_written_down_once_however_often
     })[1]
         .clone();
     for _ in 0..3 {
-        let mut ben = Peer::open(&scene.ben, &scene.document).await;
+        let mut ben = Writer::open(&scene.ben, &scene.document).await;
         ben.say(Message::Sync(SyncMessage::SyncStep2(orphan.clone()))).await;
         ben.write("").await;
         // Whatever was said before is settled when this is told.

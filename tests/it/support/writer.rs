@@ -20,8 +20,10 @@ pub struct Writer {
     pub doc: Doc,
     pub text: TextRef,
     pub aware: Vec<AwarenessUpdate>,
-    /// Whether the server has asked what it lacks, and was told.
-    told: bool,
+    /// How often the server asked what it lacks, and was told.
+    pub asked: usize,
+    /// How often it was refused to write.
+    pub refused: usize,
 }
 
 /// Opens the door of a document.
@@ -41,7 +43,7 @@ impl Writer {
         let doc = Doc::new();
         let text = doc.get_or_insert_text("content");
         let socket = connect(person, document).await.expect("the door is open");
-        let mut writer = Self { socket, doc, text, aware: vec![], told: false };
+        let mut writer = Self { socket, doc, text, aware: vec![], asked: 0, refused: 0 };
         writer.meet().await;
         writer
     }
@@ -49,7 +51,6 @@ impl Writer {
     /// Comes back with what it has.
     pub async fn reopen(&mut self, person: &Person, document: &str) {
         self.socket = connect(person, document).await.expect("the door is open");
-        self.told = false;
         self.meet().await;
     }
 
@@ -57,7 +58,8 @@ impl Writer {
     async fn meet(&mut self) {
         let known = self.doc.transact().state_vector();
         self.say(Message::Sync(SyncMessage::SyncStep1(known))).await;
-        self.until("the server asks, too", |seen| seen.told).await;
+        let before = self.asked;
+        self.until("the server asks, too", |seen| seen.asked > before).await;
     }
 
     pub async fn say(&mut self, message: Message) {
@@ -90,13 +92,14 @@ impl Writer {
             Message::Sync(SyncMessage::SyncStep1(known)) => {
                 let missing = self.doc.transact().encode_state_as_update_v1(&known);
                 self.say(Message::Sync(SyncMessage::SyncStep2(missing))).await;
-                self.told = true;
+                self.asked += 1;
             }
             Message::Sync(SyncMessage::SyncStep2(update) | SyncMessage::Update(update)) => {
                 let update = Update::decode_v1(&update).expect("it is an update");
                 self.doc.transact_mut().apply_update(update).expect("it can be merged");
             }
             Message::Awareness(update) if !update.clients.is_empty() => self.aware.push(update),
+            Message::Auth(Some(_)) => self.refused += 1,
             _ => {}
         }
         Ok(())
