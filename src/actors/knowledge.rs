@@ -122,7 +122,7 @@ impl Knowledge {
         (*of == viewer).then(|| Standing { rights: rights.clone(), head: known.head, agents: None })
     }
 
-    /// Returns what has to be shown to [`Self::remember`]; asked before the database is.
+    /// Returns what has to be shown to `remember`; asked before the database is.
     pub fn changes(&self, workspace: WorkspaceId) -> Option<u64> {
         self.known.get(&workspace).map(|known| known.changes)
     }
