@@ -149,15 +149,7 @@ pub async fn page(
     after: u64,
     limit: i64,
 ) -> Result<Vec<Recorded>, Error> {
-    let sql =
-        format!(r#"SELECT {COLUMNS} FROM events WHERE workspace_id = $1 AND "offset" > $2 ORDER BY "offset" LIMIT $3"#);
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(workspace.0)
-        .bind(offset_for_sql(after))
-        .bind(limit)
-        .fetch_all(database)
-        .await?;
-    rows.iter().map(recorded).collect()
+    piece(database, workspace, after, limit, usize::MAX).await
 }
 
 /// The same, and no more than about so many bytes of them, but one event at least.

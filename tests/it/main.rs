@@ -67,3 +67,4 @@ mod turns;
 mod typescript_client;
 mod webhooks;
 mod webhooks_failing;
+mod without_agents;

@@ -33,6 +33,7 @@ pub use order::{Order, order};
 pub use parts::{Conflict, Decision, Emoji, MENTIONS_MAX, MessageKind, PARTS_MAX, Part, handle, handles, words};
 use parts::{decisions, mentioned, must_fit};
 use turn::Lanes;
+pub(in crate::domain) use turn::dropped;
 pub use turn::{ASKED_MAX, Current, QUEUE_MAX, StopReason, Turn, TurnOutcome, TurnPolicy, TurnReport, WAIT_MAX};
 
 /// What a conversation is for.

@@ -253,16 +253,8 @@ impl Conversation {
     /// Ends what an agent that leaves has to answer.
     pub(super) fn drop_turns(&self, agent: AgentId) -> Vec<E> {
         let Some(lane) = self.lanes.0.get(&agent) else { return vec![] };
-        let dropped = lane.queue.iter().map(|waiting| E::TurnEnded {
-            turn: waiting.turn,
-            agent,
-            outcome: TurnOutcome::Dropped,
-            answer: None,
-            class: None,
-            reason: None,
-            usage: Usage::default(),
-        });
-        stop(agent, lane.current.as_ref(), StopReason::Dropped).into_iter().chain(dropped).collect()
+        let waiting = lane.queue.iter().map(|waiting| dropped(waiting.turn, agent));
+        stop(agent, lane.current.as_ref(), StopReason::Dropped).into_iter().chain(waiting).collect()
     }
 
     pub(super) fn apply_turn(&mut self, event: &E) {
@@ -288,6 +280,12 @@ impl Conversation {
             _ => {}
         }
     }
+}
+
+/// Ends a turn that never begins: its agent has left.
+pub(in crate::domain) fn dropped(turn: TurnId, agent: AgentId) -> E {
+    let (outcome, answer, class, reason) = (TurnOutcome::Dropped, None, None, None);
+    E::TurnEnded { turn, agent, outcome, answer, class, reason, usage: Usage::default() }
 }
 
 /// What stops already is not stopped again, except by the agent's leaving.

@@ -8,10 +8,8 @@ use crate::domain::{
     access::Effect,
     agent::{AgentStatus, Availability, RuntimeKind},
     conversation::{ConversationKind, MessageKind, Part},
-    document::{Blob, Change},
     event::{
-        AgentEvent, ArtifactName, ConversationEvent, DocumentEvent, Event, ProjectEvent, SessionEvent, TaskEvent,
-        WebhookEvent, WorkspaceEvent,
+        AgentEvent, ArtifactName, ConversationEvent, Event, ProjectEvent, SessionEvent, TaskEvent, WorkspaceEvent,
     },
     failure::{FailureClass, Strategy},
     ids::Subject,
@@ -21,7 +19,6 @@ use crate::domain::{
     run::{InterruptKind, Usage},
     task::{Priority, QueueReason, Review, Reviewers, Route, Step, TaskStatus, Terms, Verdict},
     text::{Label, Prose, Title, Words},
-    webhook::{Description, Pattern},
     workspace::{Gate, MemberRole, Role},
 };
 
@@ -47,7 +44,7 @@ pub(crate) fn examples() -> Vec<Event> {
     let notes = json!({"session": "s1", "n": 7});
     all.push(Event::Session(SessionEvent::Bound { remote: notes }));
     all.push(Event::Session(SessionEvent::Followed { cursor: Value::Null }));
-    all.extend(webhook().into_iter().map(Event::Webhook));
+    all.extend(super::examples_outside::webhook().into_iter().map(Event::Webhook));
     all.extend(access().into_iter().map(Event::Workspace));
     all.extend(services().into_iter().map(Event::Workspace));
     all.extend(standing().into_iter().map(Event::Agent));
@@ -56,7 +53,7 @@ pub(crate) fn examples() -> Vec<Event> {
     all.push(Event::Task(TaskEvent::InterruptLapsed { interrupt: id(40) }));
     all.push(Event::Task(TaskEvent::InterruptRenewed { interrupt: id(40), key: "q2".into() }));
     all.push(Event::Session(SessionEvent::Packed { hash: "ab12".into(), tokens: 900, left_out }));
-    all.extend(document().into_iter().map(Event::Document));
+    all.extend(super::examples_outside::document().into_iter().map(Event::Document));
     all.extend(super::examples_talk::talk().into_iter().map(Event::Conversation));
     all.extend(super::examples_squad::squad());
     all.extend(super::examples_desk::desk().into_iter().map(Event::Task));
@@ -363,49 +360,5 @@ fn agent() -> Vec<AgentEvent> {
         E::InstanceRemoved { instance },
         E::InstanceProbed { instance, healthy: false, boot: None, cause: Some("connection refused".into()) },
         E::InstanceConnected { instance, slots: 3, skills: [Label::fitted("soup")].into(), boot: "b1".into() },
-    ]
-}
-
-fn webhook() -> Vec<WebhookEvent> {
-    use WebhookEvent as E;
-    let description = Description::fitted("tells the kitchen");
-    let pattern = |text| Pattern::new(text).expect("it is one");
-    vec![
-        E::Created {
-            origin: "https://example.org".into(),
-            url: id(70),
-            secret: id(71),
-            description: description.clone(),
-            events: [pattern("*")].into(),
-        },
-        E::Updated {
-            origin: Some("https://example.com".into()),
-            url: Some(id(72)),
-            description: Some(description),
-            events: Some([pattern("task:*"), pattern("agent:status")].into()),
-        },
-        E::Updated { origin: None, url: None, description: None, events: None },
-        E::SecretRotated {
-            secret: id(73),
-            former: id(71),
-            former_until: DateTime::from_timestamp_millis(1_700_000_000_500).expect("a time"),
-        },
-        E::Disabled { reason: "410 Gone".into() },
-        E::Enabled {},
-        E::Deleted {},
-    ]
-}
-
-fn document() -> Vec<DocumentEvent> {
-    use DocumentEvent as E;
-    let (suggestion, author) = (id(81), Principal::Agent(id(20)));
-    let change = Change { from: Blob(vec![1]), to: Blob(vec![2, 3]), removes: prose("salt"), inserts: prose("") };
-    vec![
-        E::Created { project: id(10), title: title("Menu") },
-        E::Renamed { title: title("The menu") },
-        E::Edited { seq: 1, author, update: Blob(vec![0, 255]) },
-        E::Suggested { suggestion, author, note: prose("less salt"), changes: vec![change] },
-        E::Resolved { suggestion, change: 0, accepted: true },
-        E::Archived {},
     ]
 }

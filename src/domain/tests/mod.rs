@@ -9,6 +9,7 @@ mod decisions;
 pub(crate) mod examples;
 mod examples_checkpoints;
 mod examples_desk;
+mod examples_outside;
 mod examples_squad;
 mod examples_talk;
 mod fixtures;

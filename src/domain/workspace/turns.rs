@@ -6,11 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    conversation::{StopReason, TurnOutcome},
+    conversation::{StopReason, dropped},
     event::{AgentEvent, ConversationEvent},
     ids::*,
     routing::Class,
-    run::Usage,
     task::{Priority, Route},
 };
 
@@ -91,15 +90,7 @@ impl Turns {
         let stopping =
             running.map(|turn| ConversationEvent::TurnStopping { turn: turn.turn, agent, why: StopReason::Dropped });
         let queued = self.queue.iter().filter(|(_, turn)| (turn.conversation, turn.agent) == (conversation, agent));
-        let ended = queued.map(|(turn, _)| ConversationEvent::TurnEnded {
-            turn: *turn,
-            agent,
-            outcome: TurnOutcome::Dropped,
-            answer: None,
-            class: None,
-            reason: None,
-            usage: Usage::default(),
-        });
+        let ended = queued.map(|(turn, _)| dropped(*turn, agent));
         stopping.chain(ended).collect()
     }
 
