@@ -72,8 +72,6 @@ pub(super) struct Awake {
     handle: ClientHandle,
     /// `None` once it has fallen asleep.
     state: Option<Box<ClientState>>,
-    /// Messages so far.
-    heard: u64,
 }
 
 /// What a client is, awake or asleep.
@@ -108,24 +106,26 @@ impl Actor for Client {
         _: ActorRef<ClientMessage>,
         (handle, state): Self::Arguments,
     ) -> Result<Awake, ActorProcessingErr> {
-        Ok(Awake { handle, state: Some(state), heard: 0 })
+        Ok(Awake { handle, state: Some(state) })
     }
 
     async fn handle(
         &self,
         myself: ActorRef<ClientMessage>,
         message: ClientMessage,
-        Awake { handle, state, heard }: &mut Awake,
+        Awake { handle, state }: &mut Awake,
     ) -> Result<(), ActorProcessingErr> {
         // Who hears what happens as it happens has nothing to do.
         let rests = matches!(message, ClientMessage::Sleep | ClientMessage::Live(..));
-        *heard += u64::from(!matches!(message, ClientMessage::Sleep));
+        if !matches!(message, ClientMessage::Sleep) {
+            handle.heard();
+        }
         if let Some(state) = state
             && let Err(TooSlow) = state.hear(handle, message).await
         {
             state.give_up(&myself);
         }
-        if rests && handle.fall_asleep(*heard, state) {
+        if rests && handle.fall_asleep(state) {
             myself.stop(None);
         }
         Ok(())

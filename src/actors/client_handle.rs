@@ -29,12 +29,16 @@ use super::{
     client::{Client, ClientMessage, ClientState},
     context::Context,
     ear::{Ear, OUTBOX_MAX},
+    feed::Signal,
     outlet::Outlet,
     subscription::{Outgoing, Refusal, Wanted},
 };
 
 /// How long an answer is waited for: the actor may be in the middle of a page.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// Messages that may wait for the actor before signals are lost.
+const WAITING_MAX: u64 = 256;
 
 /// Which client of this node it is; no two ever are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +56,8 @@ pub struct ClientHandle(Arc<Inner>);
 struct Inner {
     id: ClientId,
     place: Mutex<Place>,
+    /// Messages that the actor has heard since it woke up.
+    heard: AtomicU64,
 }
 
 /// Where the client's state is.
@@ -59,7 +65,7 @@ enum Place {
     Asleep(Box<ClientState>),
     Awake {
         actor: ActorRef<ClientMessage>,
-        /// Messages so far.
+        /// Messages that it was sent.
         sent: u64,
         /// How many there were at the last sweep.
         swept: Option<u64>,
@@ -83,7 +89,7 @@ impl ClientHandle {
         static CLIENTS: AtomicU64 = AtomicU64::new(0);
         let id = ClientId(CLIENTS.fetch_add(1, Ordering::Relaxed));
         let state = Box::new(ClientState::new(id, context, viewer, ear));
-        Self(Arc::new(Inner { id, place: Mutex::new(Place::Asleep(state)) }))
+        Self(Arc::new(Inner { id, place: Mutex::new(Place::Asleep(state)), heard: AtomicU64::new(0) }))
     }
 
     /// Names the client.
@@ -129,6 +135,22 @@ impl ClientHandle {
         }
     }
 
+    /// Hands over a signal; with too many that it has not come to yet, it is lost: that is what a signal is.
+    pub(super) fn signal(&self, signal: Arc<Signal>) {
+        let waiting = match &*self.lock() {
+            Place::Awake { sent, .. } => sent.saturating_sub(self.0.heard.load(Ordering::Relaxed)),
+            Place::Asleep(_) | Place::Gone => 0,
+        };
+        if waiting < WAITING_MAX {
+            let _ = self.cast(ClientMessage::Signalled(signal));
+        }
+    }
+
+    /// Notes that the actor has come to a message.
+    pub(super) fn heard(&self) {
+        self.0.heard.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Says something to the client, which wakes up for it.
     pub(super) fn cast(&self, message: ClientMessage) -> Result<(), Gone> {
         let mut place = self.lock();
@@ -157,6 +179,7 @@ impl ClientHandle {
         let context = state.context.clone();
         // There is none before the node has begun.
         let Some(supervisor) = context.clients.supervisor().cloned() else { return Place::Gone };
+        self.0.heard.store(0, Ordering::Relaxed);
         match ActorRuntime::spawn_linked_instant(None, Client, (self.clone(), state), supervisor) {
             Ok((actor, _)) => {
                 context.clients.woke(self);
@@ -186,8 +209,9 @@ impl ClientHandle {
     }
 
     /// Takes the state back from the actor, unless something was cast that it has not heard yet.
-    pub(super) fn fall_asleep(&self, heard: u64, state: &mut Option<Box<ClientState>>) -> bool {
+    pub(super) fn fall_asleep(&self, state: &mut Option<Box<ClientState>>) -> bool {
         let mut place = self.lock();
+        let heard = self.0.heard.load(Ordering::Relaxed);
         let quiet = matches!(&*place, Place::Awake { sent, .. } if *sent == heard);
         match state.take_if(|_| quiet) {
             Some(state) => {

@@ -203,6 +203,11 @@ impl Signal {
         Self { workspace, topic, refs: vec![], kind, data, audience: None, encoded: Encoded::default() }
     }
 
+    /// Tells whether it is known what its topic belongs to, so that rights alone say who may see it.
+    pub fn is_placed(&self) -> bool {
+        !self.refs.is_empty() || matches!(self.topic, Subject::Workspace(_) | Subject::Agent(_))
+    }
+
     /// Tells whether a principal may see it, and a topic filter lets it through.
     pub fn concerns(&self, who: Principal, topics: &Topics) -> bool {
         topics.let_through(&self.topic) && self.audience.as_ref().is_none_or(|audience| audience.contains(&who))

@@ -149,11 +149,17 @@ impl Member {
         if !signal.concerns(self.who, &self.topics) || outlet.is_behind() {
             return;
         }
-        if self.rights.are_plain() {
-            self.ear.signal(outlet.frame(&Told::Signal(signal.clone())));
-        } else {
-            let _ = self.client.cast(ClientMessage::Signalled(signal.clone()));
+        match self.sees(signal) {
+            Some(true) => self.ear.signal(outlet.frame(&Told::Signal(signal.clone()))),
+            Some(false) => {}
+            None => self.client.signal(signal.clone()),
         }
+    }
+
+    /// Tells whether it may see what a signal is about, where that needs no look at where that is.
+    fn sees(&self, signal: &Signal) -> Option<bool> {
+        let known = self.rights.are_plain() || signal.is_placed();
+        known.then(|| self.rights.see_thing(signal.topic, &signal.refs))
     }
 
     /// Tells it now and then how far it is, where nothing else does.
@@ -176,10 +182,10 @@ impl Member {
     /// Gives it a signal that is for it alone, also where others would be lost: it makes up for those.
     pub fn be_told(&self, signal: &Arc<Signal>) {
         let Some(outlet) = self.ear.socket().filter(|_| signal.concerns(self.who, &self.topics)) else { return };
-        if self.rights.are_plain() {
-            outlet.write(outlet.frame(&Told::Signal(signal.clone())));
-        } else {
-            let _ = self.client.cast(ClientMessage::Signalled(signal.clone()));
+        match self.sees(signal) {
+            Some(true) => drop(outlet.write(outlet.frame(&Told::Signal(signal.clone())))),
+            Some(false) => {}
+            None => self.client.signal(signal.clone()),
         }
     }
 

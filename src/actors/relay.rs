@@ -329,9 +329,10 @@ impl Relay {
         }
     }
 
-    /// Hands on what was added to a running text; who missed something hears all of it.
+    /// Hands on what was added to a running text; who missed something hears all of it, as long as it runs.
     fn tell_text(&mut self, writing: Writing) {
         let added = self.room.texts.added(self.workspace, writing);
+        let runs = self.room.texts.is_running(self.workspace, writing);
         let (mut whole, mut behind) = (None, false);
         let grouped = self.groups.values_mut().flat_map(|group| group.members.values_mut());
         for member in grouped.chain(self.apart.members.values_mut()) {
@@ -339,11 +340,11 @@ impl Relay {
                 continue;
             };
             let missed = member.missed.iter().position(|missed| *missed == writing);
-            if outlet.is_behind() {
+            if runs && outlet.is_behind() {
                 if missed.is_none() && added.is_some() {
                     member.missed.push(writing);
                 }
-                behind = behind || !member.missed.is_empty();
+                behind = behind || missed.is_some() || added.is_some();
             } else if let Some(nth) = missed {
                 member.missed.swap_remove(nth);
                 let whole = whole.get_or_insert_with(|| self.room.texts.whole(self.workspace, writing));
@@ -352,7 +353,7 @@ impl Relay {
                 added.iter().for_each(|added| member.hear(added));
             }
         }
-        if behind && self.room.texts.whole(self.workspace, writing).is_some() {
+        if behind {
             self.tell_later(writing);
         }
     }

@@ -134,7 +134,7 @@ impl Subscription {
         if self.rights.are_plain() {
             return true;
         }
-        if !signal.refs.is_empty() {
+        if signal.is_placed() {
             return self.rights.see_thing(signal.topic, &signal.refs);
         }
         if !self.chains.contains_key(&signal.topic) {

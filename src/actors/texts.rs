@@ -118,6 +118,11 @@ impl Texts {
         Some(writing.signal(workspace, "delta", &text, &delta, length))
     }
 
+    /// Tells whether a text has not ended.
+    pub fn is_running(&self, workspace: WorkspaceId, writing: Writing) -> bool {
+        self.texts.get(&workspace).is_some_and(|texts| texts.contains_key(&writing))
+    }
+
     /// Returns the texts that there are.
     pub fn all(&self, workspace: WorkspaceId) -> Vec<Writing> {
         self.texts.get(&workspace).map(|texts| texts.keys().copied().collect()).unwrap_or_default()
