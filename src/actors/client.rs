@@ -28,10 +28,10 @@ use super::{
     context::Context,
     ear::{Ear, TooSlow},
     feed::{Signal, Topics},
+    greeting::{self, ReadAgents},
     knowledge::Standing,
     member::Member,
     outlet::{Ending, TOO_SLOW},
-    presence::{self, ReadAgents},
     replay::PAGE_MAX,
     subscription::{Refusal, Subscription, Told, Wanted},
 };
@@ -50,10 +50,10 @@ pub enum ClientMessage {
     Subscribe(Wanted, RpcReplyPort<Result<u64, Refusal>>),
     /// Hear nothing more of a workspace; said under this name to be done, after everything that was heard of it.
     Unsubscribe(WorkspaceId, Value, RpcReplyPort<()>),
-    /// The relay has let a subscription go at an offset: what follows is in the log.
-    Behind(WorkspaceId, u64, u64),
-    /// A subscription hears what happens from here on.
-    Live(WorkspaceId, u64),
+    /// The relay has let a subscription go: what follows is in the log.
+    Behind(WorkspaceId, u64, Reached),
+    /// A subscription hears what happens from here on, and is to be told who is here.
+    Greet(WorkspaceId, u64),
     /// A subscription ends: its person is no longer a member.
     Removed(WorkspaceId, u64),
     /// Something ephemeral happened, which not everybody may hear of.
@@ -62,6 +62,15 @@ pub enum ClientMessage {
     Replay(WorkspaceId, u64),
     /// Fall asleep, if nothing else was said.
     Sleep,
+}
+
+/// How far a subscription has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Reached {
+    /// The last offset that was sent or passed over.
+    pub cursor: u64,
+    /// Whether the end of the replay was announced.
+    pub caught_up: bool,
 }
 
 /// The actor.
@@ -115,8 +124,9 @@ impl Actor for Client {
         message: ClientMessage,
         Awake { handle, state }: &mut Awake,
     ) -> Result<(), ActorProcessingErr> {
-        // Who hears what happens as it happens has nothing to do.
-        let rests = matches!(message, ClientMessage::Sleep | ClientMessage::Live(..));
+        // Who has read the log, and knows who is here, has nothing more to do; after others there is more to come.
+        use ClientMessage::{Behind, Greet, Replay, Sleep};
+        let rests = matches!(message, Behind(..) | Greet(..) | Replay(..) | Sleep);
         if !matches!(message, ClientMessage::Sleep) {
             handle.heard();
         }
@@ -139,6 +149,34 @@ impl ClientState {
         Self { context, viewer, ear, subscriptions: HashMap::new(), generation: 0, id }
     }
 
+    /// Does what a client that sleeps can do without waiting for anything; gives back what it has to wake up for.
+    pub(super) fn at_once(&mut self, myself: &ClientHandle, message: ClientMessage) -> Option<ClientMessage> {
+        match message {
+            ClientMessage::Subscribe(wanted, reply) => match self.at_hand(wanted.workspace) {
+                Some(standing) => {
+                    let answer = self.begin(myself, wanted, standing).map_err(|TooSlow| Refusal::Unavailable);
+                    let _ = reply.send(answer);
+                    None
+                }
+                None => Some(ClientMessage::Subscribe(wanted, reply)),
+            },
+            other => Some(other),
+        }
+    }
+
+    /// Returns what this client may see of a workspace that it does not listen to, where that is known, and it takes
+    /// what it is told.
+    fn at_hand(&self, workspace: WorkspaceId) -> Option<Standing> {
+        let outlet = self.ear.socket()?;
+        let fresh = !self.subscriptions.contains_key(&workspace) && self.subscriptions.len() < SUBSCRIPTIONS_MAX;
+        if !fresh || outlet.is_behind() {
+            return None;
+        }
+        // From here on everything is relayed.
+        self.context.feed.listen(workspace);
+        self.context.feed.known.standing(workspace, self.viewer)
+    }
+
     /// What seldom happens is in a box: each message moves a future that has room for all that may be.
     async fn hear(&mut self, myself: &ClientHandle, message: ClientMessage) -> Result<(), TooSlow> {
         match message {
@@ -158,14 +196,14 @@ impl ClientState {
                 let _ = reply.send(());
                 told
             }
-            ClientMessage::Behind(workspace, generation, cursor) => match self.current(workspace, generation) {
+            ClientMessage::Behind(workspace, generation, reached) => match self.current(workspace, generation) {
                 Some(subscription) => {
-                    subscription.cursor = cursor;
+                    (subscription.cursor, subscription.caught_up) = (reached.cursor, reached.caught_up);
                     Box::pin(self.replay(myself, workspace)).await
                 }
                 None => Ok(()),
             },
-            ClientMessage::Live(workspace, generation) => self.greet(myself, workspace, generation).await,
+            ClientMessage::Greet(workspace, generation) => Box::pin(self.greet(myself, workspace, generation)).await,
             ClientMessage::Removed(workspace, generation) => {
                 if self.current(workspace, generation).is_some() {
                     self.revoke(myself, workspace).await;
@@ -213,20 +251,20 @@ impl ClientState {
             // Of the one before nothing may come after the answer to this one.
             self.context.feed.left(workspace, myself.id()).await;
         }
-        self.begin(myself, wanted, standing).await.map_err(|TooSlow| Refusal::Unavailable)
+        self.begin(myself, wanted, standing).map_err(|TooSlow| Refusal::Unavailable)
     }
 
-    async fn begin(
+    fn begin(
         &mut self,
         myself: &ClientHandle,
         Wanted { id, workspace, topics, after }: Wanted,
         Standing { rights, head, agents }: Standing,
     ) -> Result<u64, TooSlow> {
-        self.ear.tell(Told::Subscribed { id, workspace, head }).await?;
+        self.ear.say(Told::Subscribed { id, workspace, head })?;
         let cursor = after.unwrap_or(head);
         if cursor > head {
             let reason = "the offset is beyond the log: read the state anew and subscribe after its head";
-            self.ear.tell(Told::Reset { workspace, head, reason }).await?;
+            self.ear.say(Told::Reset { workspace, head, reason })?;
         }
         self.generation += 1;
         let subscription = Subscription {
@@ -274,12 +312,12 @@ impl ClientState {
         }
         let (changes, head) = (feed.known.changes(workspace), feed.known.head(workspace));
         let of_agents = feed.known.changes_of_agents(workspace);
-        let asks = presence::concerns(workspace, topics) && feed.known.agents(workspace).is_none();
+        let asks = greeting::concerns(workspace, topics) && feed.known.agents(workspace).is_none();
         let found = Box::pin(queries::entrance(&self.context.pool, workspace, self.viewer, asks)).await?;
         let Some(Entrance { rights, head: read, agents }) = found else { return Ok(None) };
         let (rights, head) = (Arc::new(rights), head.unwrap_or(read));
         feed.known.remember(workspace, self.viewer, &rights, changes);
-        let agents = asks.then(|| ReadAgents::new(&self.context, workspace, agents, of_agents));
+        let agents = asks.then(|| ReadAgents::new(&feed.known, workspace, agents, of_agents));
         Ok(Some(Standing { rights, head, agents }))
     }
 
@@ -287,16 +325,12 @@ impl ClientState {
     async fn greet(&mut self, myself: &ClientHandle, workspace: WorkspaceId, generation: u64) -> Result<(), TooSlow> {
         let context = self.context.clone();
         let Some(subscription) = self.current(workspace, generation) else { return Ok(()) };
-        subscription.caught_up = true;
         let read = subscription.agents.take();
-        if !presence::concerns(workspace, &subscription.topics) {
-            return Ok(());
-        }
         // What was replayed goes first; with too much before it, it would be lost.
         self.ear.room().await?;
-        if let Err(error) = presence::greet(&context, workspace, myself.id(), read).await {
+        if let Err(error) = greeting::greet(&context, workspace, myself.id(), read).await {
             tracing::warn!(%workspace, %error, "a client is not told who is here; it is tried again in a moment");
-            myself.cast_after(GREET_AGAIN, ClientMessage::Live(workspace, generation));
+            myself.cast_after(GREET_AGAIN, ClientMessage::Greet(workspace, generation));
         }
         Ok(())
     }

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Whatever is cast goes through here, under one lock: nothing can come between the last look into the mailbox and the
-//! moment in which the state is taken back.
+//! moment in which the state is taken back. What takes no waiting, such as a subscription of somebody whose rights are
+//! known, is done under it at once. Whoever holds the lock of a room must therefore not ask for this one.
 
 use std::{
     sync::{
@@ -43,6 +44,14 @@ const WAITING_MAX: u64 = 256;
 /// Which client of this node it is; no two ever are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientId(u64);
+
+impl ClientId {
+    /// Returns a share of one, spread evenly over those who come after each other: by the golden ratio, as in Fibonacci
+    /// hashing (Knuth, The Art of Computer Programming, vol. 3, section 6.4).
+    pub fn share(self) -> f64 {
+        self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) as f64 / u64::MAX as f64
+    }
+}
 
 /// The client is gone: nobody hears what is said to it.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -151,9 +160,16 @@ impl ClientHandle {
         self.0.heard.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Says something to the client, which wakes up for it.
+    /// Says something to the client, which wakes up for it if it has to.
     pub(super) fn cast(&self, message: ClientMessage) -> Result<(), Gone> {
         let mut place = self.lock();
+        let message = match &mut *place {
+            Place::Asleep(state) => match state.at_once(self, message) {
+                Some(message) => message,
+                None => return Ok(()),
+            },
+            Place::Awake { .. } | Place::Gone => message,
+        };
         if matches!(*place, Place::Asleep(_))
             && let Place::Asleep(state) = std::mem::replace(&mut *place, Place::Gone)
         {

@@ -49,7 +49,7 @@ pub struct Context {
     /// Committed batches, to this node's clients.
     pub feed: Feed,
     /// Who is here.
-    pub presence: Presence,
+    pub presence: Arc<Presence>,
     /// This node's leases.
     pub membership: Membership,
     /// Credentials of agent servers.
@@ -101,13 +101,14 @@ impl Context {
         runtimes.insert(runtime_name(RuntimeKind::Peer), peers.clone());
         let snapshots = Arc::new(Semaphore::new(SNAPSHOTS_MAX));
         let Pools { reads: pool, tenants, writes } = pools;
+        let presence = Arc::<Presence>::default();
         Self {
             pool,
             tenants,
             writes,
+            feed: Feed::new(presence.clone(), clock.clone()),
             clock,
-            feed: Feed::default(),
-            presence: Presence::default(),
+            presence,
             membership,
             vault,
             postman,

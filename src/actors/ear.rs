@@ -73,12 +73,17 @@ impl Ear {
     /// Says something, as soon as there is room.
     pub async fn tell(&self, told: Told) -> Result<(), TooSlow> {
         self.room().await?;
+        self.say(told)
+    }
+
+    /// Says something where there was room just now.
+    pub fn say(&self, told: Told) -> Result<(), TooSlow> {
         match self {
             Self::Socket(outlet) => {
                 outlet.gather(outlet.frame(&told));
                 Ok(())
             }
-            Self::Door(outbox) => outbox.send(Outgoing::Told(told)).await.map_err(|_| TooSlow),
+            Self::Door(outbox) => outbox.try_send(Outgoing::Told(told)).map_err(|_| TooSlow),
         }
     }
 

@@ -13,17 +13,22 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::domain::{
-    event::{ConversationEvent, Event, Recorded},
-    ids::{EventId, Subject, WorkspaceId},
-    principal::Principal,
+use crate::{
+    clock::Clock,
+    domain::{
+        event::{ConversationEvent, Event, Recorded},
+        ids::{EventId, Subject, WorkspaceId},
+        principal::Principal,
+    },
 };
 
 use super::{
     client_handle::ClientId,
     encoding::Encoded,
+    greeting::Greeter,
     knowledge::Knowledge,
     member::{Joining, Member},
+    presence::Presence,
     room::{self, Item, Room},
     texts::{Texts, Writing},
 };
@@ -215,11 +220,11 @@ impl Signal {
 }
 
 /// Who listens to what. Cheap to share.
-#[derive(Default)]
 pub struct Feed {
     rooms: DashMap<WorkspaceId, Arc<Room>>,
     /// What is known without asking the database.
-    pub known: Knowledge,
+    pub known: Arc<Knowledge>,
+    pub(super) greeter: Arc<Greeter>,
     texts: Arc<Texts>,
 }
 
@@ -231,6 +236,13 @@ impl Drop for Feed {
 }
 
 impl Feed {
+    /// Nobody listens yet.
+    pub fn new(presence: Arc<Presence>, clock: Clock) -> Self {
+        let known = Arc::new(Knowledge::default());
+        let greeter = Arc::new(Greeter::new(presence, known.clone(), clock));
+        Self { rooms: DashMap::new(), known, greeter, texts: Arc::default() }
+    }
+
     /// Lets a client hear everything that is published from now on.
     pub(super) fn join(&self, workspace: WorkspaceId, member: Member, known: u64) {
         self.post(workspace, Item::Join(Joining::new(member), known));
@@ -238,10 +250,9 @@ impl Feed {
 
     /// Makes sure that everything that is published from now on is relayed.
     pub(super) fn listen(&self, workspace: WorkspaceId) -> Arc<Room> {
-        let fresh = || room::open(workspace, self.texts.clone());
-        let room = self.rooms.entry(workspace).or_insert_with(fresh);
+        let room = self.room(workspace);
         room.touch();
-        room.clone()
+        room
     }
 
     /// Lets a client hear nothing more.
@@ -287,13 +298,6 @@ impl Feed {
         }
     }
 
-    /// Hands a signal to one of those who listen.
-    pub(super) fn send_to(&self, client: ClientId, signal: Signal) {
-        if let Some(room) = self.rooms.get(&signal.workspace) {
-            let _ = room.post(Item::To(client, Arc::new(signal)));
-        }
-    }
-
     /// Adds to a running text; `audience` as of a signal.
     pub(super) fn write(&self, at: WorkspaceId, writing: Writing, added: &str, audience: Option<&[Principal]>) {
         if self.texts.add(at, writing, added, audience)
@@ -318,10 +322,14 @@ impl Feed {
         self.rooms.retain(|_, room| !room.end_if_idle());
     }
 
+    fn room(&self, workspace: WorkspaceId) -> Arc<Room> {
+        let fresh = || room::open(workspace, self.texts.clone(), self.greeter.clone());
+        self.rooms.entry(workspace).or_insert_with(fresh).clone()
+    }
+
     fn post(&self, workspace: WorkspaceId, mut item: Item) {
         loop {
-            let fresh = || room::open(workspace, self.texts.clone());
-            let room = self.rooms.entry(workspace).or_insert_with(fresh).clone();
+            let room = self.room(workspace);
             match room.post(item) {
                 Ok(()) => return,
                 // It was swept away in this moment.

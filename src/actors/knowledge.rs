@@ -18,10 +18,7 @@ use crate::domain::{
     principal::Principal,
 };
 
-use super::{
-    feed::Batch,
-    presence::{ReadAgents, Seen},
-};
+use super::{feed::Batch, greeting::ReadAgents, presence::Seen};
 
 /// Whose rights are remembered, per workspace; with more, all are asked for anew.
 const RIGHTS_MAX: usize = 20_000;

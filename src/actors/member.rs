@@ -12,7 +12,7 @@ use crate::domain::{
 };
 
 use super::{
-    client::ClientMessage,
+    client::{ClientMessage, Reached},
     client_handle::{ClientHandle, ClientId},
     ear::Ear,
     encoding::Encoding,
@@ -191,7 +191,13 @@ impl Member {
 
     /// Hands it back to its actor, which reads on in the log.
     pub fn fall_behind(&self, workspace: WorkspaceId) {
-        let _ = self.client.cast(ClientMessage::Behind(workspace, self.generation, self.cursor));
+        let reached = Reached { cursor: self.cursor, caught_up: self.caught_up };
+        let _ = self.client.cast(ClientMessage::Behind(workspace, self.generation, reached));
+    }
+
+    /// Has its actor find out who is here, and tell it.
+    pub fn ask_who_is_here(&self, workspace: WorkspaceId) {
+        let _ = self.client.cast(ClientMessage::Greet(workspace, self.generation));
     }
 }
 

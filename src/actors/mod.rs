@@ -31,6 +31,7 @@ mod ear;
 pub mod encoding;
 mod entity;
 pub mod feed;
+mod greeting;
 pub mod knowledge;
 pub mod liveness;
 mod member;

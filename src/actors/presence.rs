@@ -27,11 +27,7 @@ use crate::{
     persistence::attendance::{self, Attendance},
 };
 
-use super::{
-    client_handle::{ClientHandle, ClientId},
-    context::Context,
-    feed::{Signal, Topics},
-};
+use super::{client_handle::ClientHandle, context::Context};
 
 /// The signal's type.
 pub const SIGNAL: &str = "user:presence";
@@ -152,7 +148,7 @@ impl Presence {
     }
 
     /// Shows how everyone is of whom this node knows; nobody changes while it is looked at.
-    fn room<T>(&self, workspace: WorkspaceId, now: DateTime<Utc>, look: impl FnOnce(Vec<Seen>) -> T) -> T {
+    pub(super) fn room<T>(&self, workspace: WorkspaceId, now: DateTime<Utc>, look: impl FnOnce(Vec<Seen>) -> T) -> T {
         let Some(mut room) = self.rooms.get_mut(&workspace) else { return look(vec![]) };
         room.values_mut().for_each(|person| person.merge(now));
         look(room.iter().map(|(who, person)| person.seen(*who)).collect())
@@ -212,62 +208,6 @@ pub(super) fn follow(context: &Context, workspace: WorkspaceId, event: &Recorded
     }
 }
 
-/// How the agents were when they were read.
-pub(super) struct ReadAgents {
-    pub agents: Arc<Vec<Seen>>,
-    /// What [`Knowledge::changes_of_agents`](super::knowledge::Knowledge::changes_of_agents) was before.
-    pub changes: Option<u64>,
-}
-
-impl ReadAgents {
-    /// Takes what was read, and remembers it for others.
-    pub fn new(context: &Context, workspace: WorkspaceId, read: Vec<Attendance>, changes: Option<u64>) -> Self {
-        let agents = Arc::new(read.into_iter().map(seen).collect());
-        context.feed.known.remember_agents(workspace, &agents, changes);
-        Self { agents, changes }
-    }
-}
-
-/// Tells whether who listens to these topics is told who is here.
-pub(super) fn concerns(workspace: WorkspaceId, topics: &Topics) -> bool {
-    topics.let_through(&Subject::Workspace(workspace))
-}
-
-/// Tells one client who is here, as it begins to listen or has read on in the log; nothing where nobody is.
-///
-/// # Errors
-/// When the database did not answer.
-pub(super) async fn greet(
-    context: &Context,
-    workspace: WorkspaceId,
-    client: ClientId,
-    mut read: Option<ReadAgents>,
-) -> Result<(), sqlx::Error> {
-    loop {
-        let ReadAgents { agents, changes } = working(context, workspace, read.take()).await?;
-        tell(context, workspace, client, &agents);
-        // What an agent did between the look and the word was told before the word.
-        if context.feed.known.changes_of_agents(workspace) == changes {
-            return Ok(());
-        }
-    }
-}
-
-fn tell(context: &Context, workspace: WorkspaceId, client: ClientId, agents: &[Seen]) {
-    context.presence.room(workspace, context.clock.now(), |mut here| {
-        // Agents are as they work, whatever they say; services are not shown.
-        here.retain(|seen| matches!(seen.who, Principal::User(_)));
-        here.extend(agents.iter().cloned());
-        here.retain(|seen| seen.status != Status::Offline);
-        let topic = Subject::Workspace(workspace);
-        if !here.is_empty() {
-            // What changes from here on is told after this.
-            let signal = Signal::new(workspace, topic, SIGNAL, json!({"state": here}));
-            context.feed.send_to(client, signal);
-        }
-    });
-}
-
 /// Forgets whoever is no member any more: of some who left nobody was told.
 pub(super) async fn look_again(context: &Context, workspace: WorkspaceId) {
     if !context.presence.rooms.contains_key(&workspace) {
@@ -288,26 +228,7 @@ pub async fn everyone(context: &Context, workspace: WorkspaceId) -> Result<Vec<S
     Ok(context.presence.room(workspace, now, |room| together(members, agents, room)))
 }
 
-/// Returns how the agents are; asked anew only after something happened to one of them.
-async fn working(
-    context: &Context,
-    workspace: WorkspaceId,
-    read: Option<ReadAgents>,
-) -> Result<ReadAgents, sqlx::Error> {
-    let known = &context.feed.known;
-    if let Some(known) = known.agents(workspace) {
-        return Ok(known);
-    }
-    let changes = known.changes_of_agents(workspace);
-    if let Some(read) = read.filter(|read| read.changes == changes) {
-        return Ok(read);
-    }
-    let tenant = context.tenant(workspace);
-    let read = Box::pin(attendance::agents(&tenant)).await?;
-    Ok(ReadAgents::new(context, workspace, read, changes))
-}
-
-fn seen((id, status, since): Attendance) -> Seen {
+pub(super) fn seen((id, status, since): Attendance) -> Seen {
     Seen { who: Principal::Agent(id), status: status.into(), text: None, since: Some(since) }
 }
 

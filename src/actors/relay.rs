@@ -19,6 +19,7 @@ use super::{
     client::ClientMessage,
     client_handle::ClientId,
     feed::{Batch, Committed},
+    greeting,
     member::{Fate, Group, Joining, Member, Piece, View},
     ring::Ring,
     room::{Item, Room},
@@ -46,6 +47,8 @@ pub(super) struct Relay {
     placed: HashMap<ClientId, Arc<View>>,
     /// Those who see something of their own, or who are ahead.
     apart: Group,
+    /// Those who are to be told who is here.
+    newcomers: Vec<ClientId>,
     texts: HashSet<Writing>,
     texts_due: Option<Instant>,
     writes: usize,
@@ -61,6 +64,7 @@ impl Relay {
             groups: HashMap::new(),
             placed: HashMap::new(),
             apart: Group::default(),
+            newcomers: vec![],
             texts: HashSet::new(),
             texts_due: None,
             writes: 0,
@@ -75,6 +79,7 @@ impl Relay {
                 None => self.room.next().await,
             };
             self.carry(items).await;
+            self.greet();
             if self.texts_due.is_some_and(|due| due <= Instant::now()) {
                 self.texts_due = None;
                 for writing in std::mem::take(&mut self.texts) {
@@ -117,9 +122,9 @@ impl Relay {
     fn manage(&mut self, item: Item) {
         match item {
             Item::Head(offset) if self.at.is_none_or(|at| offset > at) => self.leave_to_the_log(offset),
-            Item::To(id, signal) => {
-                if let Some(member) = self.find(id) {
-                    member.be_told(&signal);
+            Item::To(clients, signal) => {
+                for id in clients {
+                    self.find(id).into_iter().for_each(|member| member.be_told(&signal));
                 }
             }
             Item::Join(joining, known) => self.join(joining, known),
@@ -190,7 +195,13 @@ impl Relay {
             member.ear.mention(Told::CaughtUp { workspace: self.workspace, offset: member.cursor });
         }
         // Also who heard live before may have missed signals.
-        let _ = member.client.cast(ClientMessage::Live(self.workspace, member.generation));
+        if let Some(outlet) = member.ear.socket().filter(|_| greeting::concerns(self.workspace, &member.topics)) {
+            if outlet.is_behind() {
+                member.ask_who_is_here(self.workspace);
+            } else {
+                self.newcomers.push(member.client.id());
+            }
+        }
         for writing in self.room.texts.all(self.workspace) {
             if !member.topics.let_through(&writing.topic) {
                 continue;
@@ -220,6 +231,18 @@ impl Relay {
         member.topics = view.topics.clone();
         group.or_default().members.insert(id, member);
         self.placed.insert(id, view);
+    }
+
+    /// Tells those who have just come who is here.
+    fn greet(&mut self) {
+        let newcomers = std::mem::take(&mut self.newcomers);
+        if newcomers.is_empty() || self.room.greeter.greet(self.workspace, &self.room, &newcomers) {
+            return;
+        }
+        for id in newcomers {
+            let workspace = self.workspace;
+            self.find(id).into_iter().for_each(|member| member.ask_who_is_here(workspace));
+        }
     }
 
     fn find(&mut self, id: ClientId) -> Option<&mut Member> {

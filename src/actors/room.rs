@@ -20,6 +20,7 @@ use crate::domain::ids::WorkspaceId;
 use super::{
     client_handle::ClientId,
     feed::{Batch, Signal},
+    greeting::Greeter,
     member::Joining,
     relay::Relay,
     supervision::Intensity,
@@ -42,8 +43,8 @@ pub(super) enum Item {
     Head(u64),
     /// Something ephemeral happened.
     Signal(Arc<Signal>),
-    /// The same, for one member.
-    To(ClientId, Arc<Signal>),
+    /// The same, for some members.
+    To(Vec<ClientId>, Arc<Signal>),
     /// Somebody begins to listen, who knows that the log is, or was, this long.
     Join(Joining, u64),
     /// Somebody hears nothing more.
@@ -55,6 +56,7 @@ pub(super) enum Item {
 /// Where it waits.
 pub(super) struct Room {
     pub texts: Arc<Texts>,
+    pub greeter: Arc<Greeter>,
     pub tail: Tail,
     mailbox: Mutex<Mailbox>,
     more: Notify,
@@ -72,7 +74,7 @@ struct Mailbox {
 }
 
 /// Opens a room, with a relay that serves it until it is closed.
-pub(super) fn open(workspace: WorkspaceId, texts: Arc<Texts>) -> Arc<Room> {
+pub(super) fn open(workspace: WorkspaceId, texts: Arc<Texts>, greeter: Arc<Greeter>) -> Arc<Room> {
     let mailbox = Mailbox {
         items: VecDeque::new(),
         batches: 0,
@@ -82,7 +84,8 @@ pub(super) fn open(workspace: WorkspaceId, texts: Arc<Texts>) -> Arc<Room> {
         closed: false,
         relay: None,
     };
-    let room = Arc::new(Room { texts, tail: Tail::default(), mailbox: Mutex::new(mailbox), more: Notify::new() });
+    let (tail, mailbox, more) = (Tail::default(), Mutex::new(mailbox), Notify::new());
+    let room = Arc::new(Room { texts, greeter, tail, mailbox, more });
     let served = room.clone();
     let relay = tokio::spawn(keep(workspace, move || Relay::new(workspace, served.clone()).run()));
     room.lock().relay = Some(relay.abort_handle());
@@ -163,14 +166,16 @@ impl Room {
         let mut mailbox = self.lock();
         let idle = mailbox.members == 0 && mailbox.items.is_empty() && mailbox.used.elapsed() > IDLE;
         if idle {
-            mailbox.close();
+            drop(mailbox.close());
         }
         idle
     }
 
     /// Closes the room.
     pub fn close(&self) {
-        self.lock().close();
+        // Whoever is among them is told so, which is not for under this lock.
+        let left = self.lock().close();
+        drop(left);
     }
 
     fn lock(&self) -> MutexGuard<'_, Mailbox> {
@@ -179,10 +184,11 @@ impl Room {
 }
 
 impl Mailbox {
-    fn close(&mut self) {
+    /// Takes nothing more; returns what the relay will not come to.
+    fn close(&mut self) -> VecDeque<Item> {
         self.closed = true;
-        self.items.clear();
         self.relay.take().iter().for_each(AbortHandle::abort);
+        std::mem::take(&mut self.items)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
 use super::{
     context::Context,
     feed::{Committed, Signal, Topics},
-    presence::ReadAgents,
+    greeting::ReadAgents,
 };
 
 /// A subscription that is asked for.

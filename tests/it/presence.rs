@@ -107,6 +107,7 @@ async fn whoever_joins_hears_who_is_here_and_then_only_what_changes() {
     let of = |who: &str| state.iter().find(|seen| seen["who"] == who).map(|seen| seen["status"].clone());
     assert_eq!((of(&lab.ada()), of(&format!("agent:{agent}"))), (Some(json!("online")), Some(json!("online"))));
     assert_eq!(of(&format!("user:{}", lab.ben.id)), None, "he did not say that he is here");
+    assert_eq!(whole["data"]["total"], state.len());
 
     let mut elsewhere = Socket::hello(&lab.ben).await;
     elsewhere.subscribe(&lab.workspace, json!([format!("agent:{agent}")]), None).await;

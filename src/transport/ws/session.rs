@@ -4,8 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 
-use uuid::Uuid;
-
 use crate::{
     actors::{
         client_handle::ClientHandle,
@@ -82,8 +80,8 @@ impl Session {
 
     /// Two pings without an answer, and a third one due, take two heartbeats.
     fn pulse(&self) -> Pulse {
-        let (period, random) = (self.doors.heartbeat * 2 / 3, self.doors.api.services().context().clock.id::<Uuid>());
-        Pulse::after(period.mul_f64(f64::from(random.as_bytes()[15]) / 255.0), period)
+        let period = self.doors.heartbeat * 2 / 3;
+        Pulse::after(period.mul_f64(self.client.id().share()), period)
     }
 
     async fn received(&mut self, encoding: Encoding, received: Result<Received, Close>) -> Result<(), Close> {
