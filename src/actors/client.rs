@@ -28,7 +28,7 @@ use super::{
     context::Context,
     ear::{Ear, TooSlow},
     feed::{Signal, Topics},
-    greeting::{self, ReadAgents},
+    greeting::{self, ReadAgents, Time},
     knowledge::Standing,
     member::Member,
     outlet::{Ending, TOO_SLOW},
@@ -52,8 +52,8 @@ pub enum ClientMessage {
     Unsubscribe(WorkspaceId, Value, RpcReplyPort<()>),
     /// The relay has let a subscription go: what follows is in the log.
     Behind(WorkspaceId, u64, Reached),
-    /// A subscription hears what happens from here on, and is to be told who is here.
-    Greet(WorkspaceId, u64),
+    /// A subscription hears what happens from here on, and is to be told who is here: the first time or again.
+    Greet(WorkspaceId, u64, Time),
     /// A subscription ends: its person is no longer a member.
     Removed(WorkspaceId, u64),
     /// Something ephemeral happened, which not everybody may hear of.
@@ -122,20 +122,23 @@ impl Actor for Client {
         &self,
         myself: ActorRef<ClientMessage>,
         message: ClientMessage,
-        Awake { handle, state }: &mut Awake,
+        Awake { handle, state: state_of }: &mut Awake,
     ) -> Result<(), ActorProcessingErr> {
-        // Who has read the log, and knows who is here, has nothing more to do; after others there is more to come.
+        // Who has read the log, and knows who is here, has nothing more to do; after other messages more may come soon.
         use ClientMessage::{Behind, Greet, Replay, Sleep};
         let rests = matches!(message, Behind(..) | Greet(..) | Replay(..) | Sleep);
         if !matches!(message, ClientMessage::Sleep) {
             handle.heard();
         }
-        if let Some(state) = state
+        if let Some(state) = state_of
             && let Err(TooSlow) = state.hear(handle, message).await
         {
             state.give_up(&myself);
+            // It ends: a door hears that from the end of its state, which must not fall asleep.
+            *state_of = None;
+            return Ok(());
         }
-        if rests && handle.fall_asleep(state) {
+        if rests && handle.fall_asleep(state_of) {
             myself.stop(None);
         }
         Ok(())
@@ -199,11 +202,15 @@ impl ClientState {
             ClientMessage::Behind(workspace, generation, reached) => match self.current(workspace, generation) {
                 Some(subscription) => {
                     (subscription.cursor, subscription.caught_up) = (reached.cursor, reached.caught_up);
+                    // How the agents were when it began is long ago.
+                    subscription.agents.take_if(|_| reached.caught_up);
                     Box::pin(self.replay(myself, workspace)).await
                 }
                 None => Ok(()),
             },
-            ClientMessage::Greet(workspace, generation) => Box::pin(self.greet(myself, workspace, generation)).await,
+            ClientMessage::Greet(workspace, generation, time) => {
+                Box::pin(self.greet(myself, workspace, generation, time)).await
+            }
             ClientMessage::Removed(workspace, generation) => {
                 if self.current(workspace, generation).is_some() {
                     self.revoke(myself, workspace).await;
@@ -298,6 +305,7 @@ impl ClientState {
             caught_up: subscription.caught_up,
             cursor_told: Instant::now(),
             missed: vec![],
+            lost: false,
         };
         self.context.feed.join(workspace, member, known);
     }
@@ -312,25 +320,34 @@ impl ClientState {
         }
         let (changes, head) = (feed.known.changes(workspace), feed.known.head(workspace));
         let of_agents = feed.known.changes_of_agents(workspace);
-        let asks = greeting::concerns(workspace, topics) && feed.known.agents(workspace).is_none();
+        let told = self.ear.socket().is_some() && greeting::concerns(workspace, topics);
+        let asks = told && feed.known.agents(workspace).is_none();
         let found = Box::pin(queries::entrance(&self.context.pool, workspace, self.viewer, asks)).await?;
         let Some(Entrance { rights, head: read, agents }) = found else { return Ok(None) };
         let (rights, head) = (Arc::new(rights), head.unwrap_or(read));
         feed.known.remember(workspace, self.viewer, &rights, changes);
         let agents = asks.then(|| ReadAgents::new(&feed.known, workspace, agents, of_agents));
+        // Where it is remembered for all, the relay tells it.
+        let agents = agents.filter(|_| feed.known.agents(workspace).is_none());
         Ok(Some(Standing { rights, head, agents }))
     }
 
     /// Tells who is here, to who has just begun to listen.
-    async fn greet(&mut self, myself: &ClientHandle, workspace: WorkspaceId, generation: u64) -> Result<(), TooSlow> {
+    async fn greet(
+        &mut self,
+        myself: &ClientHandle,
+        workspace: WorkspaceId,
+        generation: u64,
+        time: Time,
+    ) -> Result<(), TooSlow> {
         let context = self.context.clone();
         let Some(subscription) = self.current(workspace, generation) else { return Ok(()) };
         let read = subscription.agents.take();
         // What was replayed goes first; with too much before it, it would be lost.
         self.ear.room().await?;
-        if let Err(error) = greeting::greet(&context, workspace, myself.id(), read).await {
+        if let Err(error) = greeting::greet(&context, workspace, (myself.id(), time), read).await {
             tracing::warn!(%workspace, %error, "a client is not told who is here; it is tried again in a moment");
-            myself.cast_after(GREET_AGAIN, ClientMessage::Greet(workspace, generation));
+            myself.cast_after(GREET_AGAIN, ClientMessage::Greet(workspace, generation, time));
         }
         Ok(())
     }

@@ -9,12 +9,13 @@
 //!
 //! Whatever is cast goes through here, under one lock: nothing can come between the last look into the mailbox and the
 //! moment in which the state is taken back. What takes no waiting, such as a subscription of somebody whose rights are
-//! known, is done under it at once. Whoever holds the lock of a room must therefore not ask for this one.
+//! known, is done under it at once: so whoever holds a room or its mailbox must not ask for this lock, and nothing is done
+//! under it that asks who is here.
 
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -67,6 +68,8 @@ struct Inner {
     place: Mutex<Place>,
     /// Messages that the actor has heard since it woke up.
     heard: AtomicU64,
+    /// Whether the next sweep looks at it; changed under the lock of `place`.
+    listed: AtomicBool,
 }
 
 /// Where the client's state is.
@@ -98,7 +101,8 @@ impl ClientHandle {
         static CLIENTS: AtomicU64 = AtomicU64::new(0);
         let id = ClientId(CLIENTS.fetch_add(1, Ordering::Relaxed));
         let state = Box::new(ClientState::new(id, context, viewer, ear));
-        Self(Arc::new(Inner { id, place: Mutex::new(Place::Asleep(state)), heard: AtomicU64::new(0) }))
+        let (heard, listed) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self(Arc::new(Inner { id, place: Mutex::new(Place::Asleep(state)), heard, listed }))
     }
 
     /// Names the client.
@@ -198,7 +202,9 @@ impl ClientHandle {
         self.0.heard.store(0, Ordering::Relaxed);
         match ActorRuntime::spawn_linked_instant(None, Client, (self.clone(), state), supervisor) {
             Ok((actor, _)) => {
-                context.clients.woke(self);
+                if !self.0.listed.swap(true, Ordering::Relaxed) {
+                    context.clients.woke(self);
+                }
                 Place::Awake { actor, sent: 0, swept: None }
             }
             Err(error) => {
@@ -211,7 +217,10 @@ impl ClientHandle {
     /// Asks the actor to fall asleep when nothing was cast since the last time; returns whether there is one.
     pub(super) fn sweep(&self) -> bool {
         let mut place = self.lock();
-        let Place::Awake { actor, sent, swept } = &mut *place else { return false };
+        let Place::Awake { actor, sent, swept } = &mut *place else {
+            self.0.listed.store(false, Ordering::Relaxed);
+            return false;
+        };
         if !is_alive(actor) {
             *place = Place::Gone;
             return false;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use dashmap::DashMap;
+use dashmap::{DashMap, mapref::one::RefMut};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -251,8 +251,9 @@ impl Feed {
     /// Makes sure that everything that is published from now on is relayed.
     pub(super) fn listen(&self, workspace: WorkspaceId) -> Arc<Room> {
         let room = self.room(workspace);
+        // Before anybody may sweep it away.
         room.touch();
-        room
+        room.clone()
     }
 
     /// Lets a client hear nothing more.
@@ -322,14 +323,14 @@ impl Feed {
         self.rooms.retain(|_, room| !room.end_if_idle());
     }
 
-    fn room(&self, workspace: WorkspaceId) -> Arc<Room> {
+    fn room(&self, workspace: WorkspaceId) -> RefMut<'_, WorkspaceId, Arc<Room>> {
         let fresh = || room::open(workspace, self.texts.clone(), self.greeter.clone());
-        self.rooms.entry(workspace).or_insert_with(fresh).clone()
+        self.rooms.entry(workspace).or_insert_with(fresh)
     }
 
     fn post(&self, workspace: WorkspaceId, mut item: Item) {
         loop {
-            let room = self.room(workspace);
+            let room = self.room(workspace).clone();
             match room.post(item) {
                 Ok(()) => return,
                 // It was swept away in this moment.

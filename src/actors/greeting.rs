@@ -46,6 +46,13 @@ impl ReadAgents {
     }
 }
 
+/// Whether somebody is told who is here for the first time: then nobody is no news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    First,
+    Again,
+}
+
 /// Tells whether who listens to these topics is told who is here.
 pub(super) fn concerns(workspace: WorkspaceId, topics: &Topics) -> bool {
     topics.let_through(&Subject::Workspace(workspace))
@@ -64,25 +71,31 @@ impl Greeter {
     }
 
     /// Tells clients who is here; returns whether it could: how the agents are may have to be read first.
-    pub fn greet(&self, workspace: WorkspaceId, room: &Room, clients: &[ClientId]) -> bool {
+    pub fn greet(&self, workspace: WorkspaceId, room: &Room, clients: &[ClientId], time: Time) -> bool {
         while let Some(read) = self.known.agents(workspace) {
-            if self.tell(workspace, room, clients, &read) {
+            if self.tell(workspace, room, (clients, time), &read) {
                 return true;
             }
         }
         false
     }
 
-    /// Tells who is here, or nothing where nobody is; returns whether that is still how the agents are. What one did
-    /// between the look and the word was told before the word.
-    fn tell(&self, workspace: WorkspaceId, room: &Room, clients: &[ClientId], read: &ReadAgents) -> bool {
+    /// Tells who is here; returns whether that is still how the agents are. What one did between the look and the word
+    /// was told before the word.
+    fn tell(
+        &self,
+        workspace: WorkspaceId,
+        room: &Room,
+        (clients, time): (&[ClientId], Time),
+        read: &ReadAgents,
+    ) -> bool {
         self.presence.room(workspace, self.clock.now(), |here| {
             let (here, total) = shown(here, &read.agents);
-            if total > 0 {
+            if total > 0 || time == Time::Again {
                 // What changes from here on is told after this.
                 let state = json!({"state": here, "total": total});
                 let signal = Signal::new(workspace, Subject::Workspace(workspace), SIGNAL, state);
-                let _ = room.post(Item::To(clients.to_vec(), Arc::new(signal)));
+                let _ = room.post(Item::Greet(clients.to_vec(), time, Arc::new(signal)));
             }
         });
         self.known.changes_of_agents(workspace) == read.changes
@@ -106,13 +119,13 @@ fn shown(here: Vec<Seen>, agents: &[Seen]) -> (Vec<Seen>, usize) {
 pub(super) async fn greet(
     context: &Context,
     workspace: WorkspaceId,
-    client: ClientId,
+    (client, time): (ClientId, Time),
     mut read: Option<ReadAgents>,
 ) -> Result<(), sqlx::Error> {
     let room = context.feed.listen(workspace);
     loop {
         let read = agents(context, workspace, read.take()).await?;
-        if context.feed.greeter.tell(workspace, &room, &[client], &read) {
+        if context.feed.greeter.tell(workspace, &room, (&[client], time), &read) {
             return Ok(());
         }
     }

@@ -17,6 +17,7 @@ use super::{
     ear::Ear,
     encoding::Encoding,
     feed::{Committed, Signal, Topics},
+    greeting::Time,
     outlet::{Ending, Taken},
     subscription::{Told, removes},
     texts::Writing,
@@ -82,6 +83,8 @@ pub(super) struct Member {
     pub cursor_told: Instant,
     /// Running texts of which it has missed something.
     pub missed: Vec<Writing>,
+    /// It has lost signals while it was behind.
+    pub lost: bool,
 }
 
 impl Member {
@@ -134,9 +137,11 @@ impl Member {
     }
 
     /// Gives it what all of its group hear.
-    pub fn take(&self, shared: &Shared) -> Fate {
+    pub fn take(&mut self, shared: &Shared) -> Fate {
         let Some(outlet) = self.ear.socket() else { return Fate::Gone };
-        let frames = if shared.has_signals && outlet.is_behind() { &shared.events } else { &shared.all };
+        let loses = shared.has_signals && outlet.is_behind();
+        self.lost |= loses;
+        let frames = if loses { &shared.events } else { &shared.all };
         if frames.is_empty() {
             return Fate::Stays;
         }
@@ -144,9 +149,10 @@ impl Member {
     }
 
     /// Gives it a signal, if it may hear it; what that takes time to find out is its actor's to do.
-    pub fn hear(&self, signal: &Arc<Signal>) {
-        let Some(outlet) = self.ear.socket() else { return };
-        if !signal.concerns(self.who, &self.topics) || outlet.is_behind() {
+    pub fn hear(&mut self, signal: &Arc<Signal>) {
+        let Some(outlet) = self.ear.socket().filter(|_| signal.concerns(self.who, &self.topics)) else { return };
+        if outlet.is_behind() {
+            self.lost = true;
             return;
         }
         match self.sees(signal) {
@@ -179,14 +185,24 @@ impl Member {
         }
     }
 
-    /// Gives it a signal that is for it alone, also where others would be lost: it makes up for those.
-    pub fn be_told(&self, signal: &Arc<Signal>) {
+    /// Tells it who is here, also where other signals would be lost: it makes up for those. Without room for it, its
+    /// actor does that as soon as there is.
+    pub fn be_greeted(&self, signal: &Arc<Signal>, time: Time) {
         let Some(outlet) = self.ear.socket().filter(|_| signal.concerns(self.who, &self.topics)) else { return };
         match self.sees(signal) {
-            Some(true) => drop(outlet.write(outlet.frame(&Told::Signal(signal.clone())))),
+            Some(true) => {
+                if outlet.write(outlet.frame(&Told::Signal(signal.clone()))) == Taken::Full {
+                    self.ask_who_is_here(signal.workspace, time);
+                }
+            }
             Some(false) => {}
             None => self.client.signal(signal.clone()),
         }
+    }
+
+    /// Tells whether signals are lost on it.
+    pub fn is_behind(&self) -> bool {
+        self.ear.socket().is_some_and(|outlet| outlet.is_behind())
     }
 
     /// Hands it back to its actor, which reads on in the log.
@@ -196,8 +212,8 @@ impl Member {
     }
 
     /// Has its actor find out who is here, and tell it.
-    pub fn ask_who_is_here(&self, workspace: WorkspaceId) {
-        let _ = self.client.cast(ClientMessage::Greet(workspace, self.generation));
+    pub fn ask_who_is_here(&self, workspace: WorkspaceId, time: Time) {
+        let _ = self.client.cast(ClientMessage::Greet(workspace, self.generation, time));
     }
 }
 

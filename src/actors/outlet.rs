@@ -243,6 +243,10 @@ impl Outlet {
     /// # Errors
     /// When the socket took nothing for too long, or is broken.
     pub async fn tend(&self) -> Result<(), Ending> {
+        if self.lock().gathered {
+            // Who has something to add is about to.
+            tokio::task::yield_now().await;
+        }
         let Some(since) = self.lock().since else {
             self.work.notified().await;
             return Ok(());

@@ -4,11 +4,7 @@
 //! A supervised keeper looks for what ended and tells the others what changed, gathered over a moment. The table
 //! outlives the keeper: one that failed is started anew and tells what the one before did not.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use dashmap::DashMap;
@@ -149,7 +145,7 @@ impl Presence {
 
     /// Shows how everyone is of whom this node knows; nobody changes while it is looked at.
     pub(super) fn room<T>(&self, workspace: WorkspaceId, now: DateTime<Utc>, look: impl FnOnce(Vec<Seen>) -> T) -> T {
-        let Some(mut room) = self.rooms.get_mut(&workspace) else { return look(vec![]) };
+        let mut room = self.rooms.entry(workspace).or_default();
         room.values_mut().for_each(|person| person.merge(now));
         look(room.iter().map(|(who, person)| person.seen(*who)).collect())
     }
@@ -210,13 +206,14 @@ pub(super) fn follow(context: &Context, workspace: WorkspaceId, event: &Recorded
 
 /// Forgets whoever is no member any more: of some who left nobody was told.
 pub(super) async fn look_again(context: &Context, workspace: WorkspaceId) {
-    if !context.presence.rooms.contains_key(&workspace) {
+    let people = context.presence.rooms.get(&workspace).map(|room| room.keys().filter_map(Principal::user).collect());
+    let people: Vec<_> = people.unwrap_or_default();
+    if people.is_empty() {
         return;
     }
-    let Ok(members) = attendance::members(&context.tenant(workspace)).await else { return };
-    let members: HashSet<_> = members.into_iter().map(Principal::User).collect();
-    if let Some(mut room) = context.presence.rooms.get_mut(&workspace) {
-        room.retain(|who, _| !matches!(who, Principal::User(_)) || members.contains(who));
+    let Ok(left) = attendance::left(&context.tenant(workspace), &people).await else { return };
+    for user in left {
+        context.presence.forget(workspace, Principal::User(user));
     }
 }
 

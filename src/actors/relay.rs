@@ -5,6 +5,8 @@
 //! picked for them. All members are at the end of what was relayed; whoever is not, or cannot take more, goes back to
 //! its own actor, which reads the log.
 
+mod beside;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
     sync::Arc,
@@ -19,7 +21,7 @@ use super::{
     client::ClientMessage,
     client_handle::ClientId,
     feed::{Batch, Committed},
-    greeting,
+    greeting::Time,
     member::{Fate, Group, Joining, Member, Piece, View},
     ring::Ring,
     room::{Item, Room},
@@ -47,10 +49,15 @@ pub(super) struct Relay {
     placed: HashMap<ClientId, Arc<View>>,
     /// Those who see something of their own, or who are ahead.
     apart: Group,
-    /// Those who are to be told who is here.
+    /// Those who are to be told who is here, and those who are to be told again.
     newcomers: Vec<ClientId>,
+    returning: Vec<ClientId>,
+    /// Those who have lost signals.
+    lagging: HashSet<ClientId>,
+    /// Running texts of which there is more to tell.
     texts: HashSet<Writing>,
-    texts_due: Option<Instant>,
+    /// When texts are told, and those looked after who lag.
+    due: Option<Instant>,
     writes: usize,
 }
 
@@ -65,8 +72,10 @@ impl Relay {
             placed: HashMap::new(),
             apart: Group::default(),
             newcomers: vec![],
+            returning: vec![],
+            lagging: HashSet::new(),
             texts: HashSet::new(),
-            texts_due: None,
+            due: None,
             writes: 0,
         }
     }
@@ -74,18 +83,19 @@ impl Relay {
     /// Relays for as long as it is let.
     pub async fn run(mut self) {
         loop {
-            let items = match self.texts_due {
+            let items = match self.due {
                 Some(due) => tokio::time::timeout_at(due, self.room.next()).await.unwrap_or_default(),
                 None => self.room.next().await,
             };
             self.carry(items).await;
-            self.greet();
-            if self.texts_due.is_some_and(|due| due <= Instant::now()) {
-                self.texts_due = None;
+            if self.due.is_some_and(|due| due <= Instant::now()) {
+                self.due = None;
                 for writing in std::mem::take(&mut self.texts) {
                     self.tell_text(writing);
                 }
+                self.look_after();
             }
+            self.greet().await;
             self.room.count(self.apart.members.len() + self.placed.len());
         }
     }
@@ -109,6 +119,14 @@ impl Relay {
                     }
                 }
                 Item::Signal(signal) => run.push(Piece::Signal(signal)),
+                Item::Greet(clients, time, signal) => {
+                    self.deliver(std::mem::take(&mut run)).await;
+                    bytes = 0;
+                    for id in clients {
+                        self.find(id).into_iter().for_each(|member| member.be_greeted(&signal, time));
+                        self.turn().await;
+                    }
+                }
                 other => {
                     self.deliver(std::mem::take(&mut run)).await;
                     bytes = 0;
@@ -122,11 +140,6 @@ impl Relay {
     fn manage(&mut self, item: Item) {
         match item {
             Item::Head(offset) if self.at.is_none_or(|at| offset > at) => self.leave_to_the_log(offset),
-            Item::To(clients, signal) => {
-                for id in clients {
-                    self.find(id).into_iter().for_each(|member| member.be_told(&signal));
-                }
-            }
             Item::Join(joining, known) => self.join(joining, known),
             Item::Leave(id, done) => {
                 self.take(id);
@@ -134,10 +147,9 @@ impl Relay {
             }
             Item::Text(writing) => {
                 self.texts.insert(writing);
-                let due = Instant::now() + TEXT_EVERY;
-                self.texts_due = Some(self.texts_due.map_or(due, |known| known.min(due)));
+                self.look_within(TEXT_EVERY);
             }
-            Item::Head(_) | Item::Batch(_) | Item::Signal(_) => {}
+            Item::Head(_) | Item::Batch(_) | Item::Signal(_) | Item::Greet(..) => {}
         }
     }
 
@@ -191,30 +203,11 @@ impl Relay {
                 return fate;
             }
         }
-        if !std::mem::replace(&mut member.caught_up, true) {
+        let time = if std::mem::replace(&mut member.caught_up, true) { Time::Again } else { Time::First };
+        if time == Time::First {
             member.ear.mention(Told::CaughtUp { workspace: self.workspace, offset: member.cursor });
         }
-        // Also who heard live before may have missed signals.
-        if let Some(outlet) = member.ear.socket().filter(|_| greeting::concerns(self.workspace, &member.topics)) {
-            if outlet.is_behind() {
-                member.ask_who_is_here(self.workspace);
-            } else {
-                self.newcomers.push(member.client.id());
-            }
-        }
-        for writing in self.room.texts.all(self.workspace) {
-            if !member.topics.let_through(&writing.topic) {
-                continue;
-            }
-            // The others hear the rest of it first: what is added from here on is added for all.
-            self.tell_text(writing);
-            if member.ear.socket().is_some_and(|outlet| outlet.is_behind()) {
-                member.missed.push(writing);
-                self.tell_later(writing);
-            } else {
-                self.room.texts.whole(self.workspace, writing).iter().for_each(|whole| member.hear(whole));
-            }
-        }
+        self.welcome(member, time);
         Fate::Stays
     }
 
@@ -231,18 +224,6 @@ impl Relay {
         member.topics = view.topics.clone();
         group.or_default().members.insert(id, member);
         self.placed.insert(id, view);
-    }
-
-    /// Tells those who have just come who is here.
-    fn greet(&mut self) {
-        let newcomers = std::mem::take(&mut self.newcomers);
-        if newcomers.is_empty() || self.room.greeter.greet(self.workspace, &self.room, &newcomers) {
-            return;
-        }
-        for id in newcomers {
-            let workspace = self.workspace;
-            self.find(id).into_iter().for_each(|member| member.ask_who_is_here(workspace));
-        }
     }
 
     fn find(&mut self, id: ClientId) -> Option<&mut Member> {
@@ -308,10 +289,10 @@ impl Relay {
                 if !matches!(fate, Fate::Stays) {
                     gone.push((*id, fate));
                 }
-                self.writes += 1;
-                if self.writes.is_multiple_of(WRITES_IN_A_ROW) {
-                    tokio::task::yield_now().await;
+                if member.lost {
+                    self.lag(*id);
                 }
+                self.turn().await;
             }
             for (id, fate) in gone {
                 self.placed.remove(&id);
@@ -325,6 +306,14 @@ impl Relay {
         self.deliver_apart(&run).await;
     }
 
+    /// Counts a write; after some of them others get their turn.
+    async fn turn(&mut self) {
+        self.writes += 1;
+        if self.writes.is_multiple_of(WRITES_IN_A_ROW) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn deliver_apart(&mut self, run: &[Piece]) {
         let mut apart = std::mem::take(&mut self.apart);
         let mut moved = vec![];
@@ -335,10 +324,10 @@ impl Relay {
                 Fate::Stays if !rejoins => member.tell_cursor(self.workspace),
                 fate => moved.push((*id, fate)),
             }
-            self.writes += 1;
-            if self.writes.is_multiple_of(WRITES_IN_A_ROW) {
-                tokio::task::yield_now().await;
+            if member.lost {
+                self.lag(*id);
             }
+            self.turn().await;
         }
         let moved: Vec<_> =
             moved.into_iter().filter_map(|(id, fate)| Some((apart.members.remove(&id)?, fate))).collect();
@@ -350,40 +339,5 @@ impl Relay {
                 fate => self.let_go(&member, &fate),
             }
         }
-    }
-
-    /// Hands on what was added to a running text; who missed something hears all of it, as long as it runs.
-    fn tell_text(&mut self, writing: Writing) {
-        let added = self.room.texts.added(self.workspace, writing);
-        let runs = self.room.texts.is_running(self.workspace, writing);
-        let (mut whole, mut behind) = (None, false);
-        let grouped = self.groups.values_mut().flat_map(|group| group.members.values_mut());
-        for member in grouped.chain(self.apart.members.values_mut()) {
-            let Some(outlet) = member.ear.socket().filter(|_| member.topics.let_through(&writing.topic)) else {
-                continue;
-            };
-            let missed = member.missed.iter().position(|missed| *missed == writing);
-            if runs && outlet.is_behind() {
-                if missed.is_none() && added.is_some() {
-                    member.missed.push(writing);
-                }
-                behind = behind || missed.is_some() || added.is_some();
-            } else if let Some(nth) = missed {
-                member.missed.swap_remove(nth);
-                let whole = whole.get_or_insert_with(|| self.room.texts.whole(self.workspace, writing));
-                whole.iter().for_each(|whole| member.hear(whole));
-            } else {
-                added.iter().for_each(|added| member.hear(added));
-            }
-        }
-        if behind {
-            self.tell_later(writing);
-        }
-    }
-
-    /// Somebody is behind: it is tried again in a while.
-    fn tell_later(&mut self, writing: Writing) {
-        self.texts.insert(writing);
-        self.texts_due.get_or_insert_with(|| Instant::now() + TEXT_EVERY * 10);
     }
 }

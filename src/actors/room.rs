@@ -20,7 +20,7 @@ use crate::domain::ids::WorkspaceId;
 use super::{
     client_handle::ClientId,
     feed::{Batch, Signal},
-    greeting::Greeter,
+    greeting::{Greeter, Time},
     member::Joining,
     relay::Relay,
     supervision::Intensity,
@@ -43,8 +43,8 @@ pub(super) enum Item {
     Head(u64),
     /// Something ephemeral happened.
     Signal(Arc<Signal>),
-    /// The same, for some members.
-    To(Vec<ClientId>, Arc<Signal>),
+    /// Some members are told who is here; one for each time that somebody asks for it.
+    Greet(Vec<ClientId>, Time, Arc<Signal>),
     /// Somebody begins to listen, who knows that the log is, or was, this long.
     Join(Joining, u64),
     /// Somebody hears nothing more.
@@ -121,10 +121,10 @@ impl Room {
                     mailbox.items.push_back(Item::Head(end));
                 }
             }
-            Item::Signal(_) | Item::To(..) if mailbox.signals >= SIGNALS_MAX => {}
+            Item::Signal(_) if mailbox.signals >= SIGNALS_MAX => {}
             _ => {
                 mailbox.batches += usize::from(matches!(item, Item::Batch(_)));
-                mailbox.signals += usize::from(matches!(item, Item::Signal(_) | Item::To(..)));
+                mailbox.signals += usize::from(matches!(item, Item::Signal(_)));
                 mailbox.items.push_back(item);
             }
         }

@@ -118,7 +118,7 @@ pub(super) struct Subscription {
     pub generation: u64,
     /// What belongs to what, for signals that do not say.
     pub chains: HashMap<Subject, Vec<Subject>>,
-    /// How the agents were when it began, until it is told.
+    /// How the agents were when it began, where only this client knows, until it is told.
     pub agents: Option<ReadAgents>,
     /// The last offset that was sent or passed over, while the log is read; else the relay has it.
     pub cursor: u64,

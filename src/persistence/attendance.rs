@@ -32,6 +32,16 @@ pub async fn members(tenant: &Tenant) -> Result<Vec<UserId>, sqlx::Error> {
     Ok(ids.into_iter().map(UserId).collect())
 }
 
+/// Returns who of these people is no member.
+pub async fn left(tenant: &Tenant, people: &[UserId]) -> Result<Vec<UserId>, sqlx::Error> {
+    let sql = "SELECT known.id FROM unnest($2::uuid[]) AS known (id)
+               WHERE NOT EXISTS (SELECT 1 FROM workspace_members WHERE workspace_id = $1 AND user_id = known.id)";
+    let people: Vec<Uuid> = people.iter().map(|user| user.0).collect();
+    let left: Vec<Uuid> =
+        sqlx::query_scalar(sql).bind(tenant.workspace().0).bind(people).fetch_all(&mut *tenant.open().await?).await?;
+    Ok(left.into_iter().map(UserId).collect())
+}
+
 /// Returns what each agent does and since when at least; those that are gone are left out.
 pub async fn agents(tenant: &Tenant) -> Result<Vec<Attendance>, sqlx::Error> {
     let rows =

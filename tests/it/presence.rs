@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{
     node::TestNode,
     person::{Person, id},
+    raw::{Frame, Raw, TEXT},
     socket::Socket,
 };
 
@@ -206,4 +207,49 @@ async fn who_had_to_read_on_in_the_log_is_told_anew_who_is_here() {
     };
     assert_eq!(again, first);
     lab.node.node.stop().await;
+}
+
+/// Signals that are too many for the buffers of a connection.
+const MANY: usize = 20_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_lost_signals_while_it_did_not_read_is_told_anew_who_is_here_and_be_it_nobody() {
+    let lab = lab().await;
+    let mut here = Socket::hello(&lab.ada).await;
+    lab.say(&mut here, "online").await;
+    let mut watching = Socket::subscribed(&lab.ben, &lab.workspace, None).await;
+    watching.until("caught_up").await;
+    let mut slow = Raw::narrow(&lab.node.url, "/ws").await;
+    let hello = json!({"t": "hello", "token": lab.ben.token});
+    let subscribe = json!({"t": "subscribe", "id": 1, "workspace": lab.workspace, "topics": ["*"]});
+    for said in [hello, subscribe] {
+        slow.write(&Frame::says(&said).bytes()).await.expect("the node reads");
+    }
+    let first = whole(&mut slow).await;
+    assert_eq!((&first["total"], &first["state"][0]["who"]), (&json!(1), &json!(lab.ada())));
+
+    let topic = format!("workspace:{}", lab.workspace);
+    let typing = json!({"t": "typing", "workspace": lab.workspace, "topic": topic, "on": true});
+    for _ in 0..MANY {
+        here.send(typing.clone()).await;
+    }
+    lab.say(&mut here, "offline").await;
+    lab.told(&mut watching, &lab.ada(), "offline").await;
+    assert_eq!(whole(&mut slow).await, json!({"state": [], "total": 0}));
+    lab.node.node.stop().await;
+}
+
+/// Reads until it is told in whole who is here; nothing else of presence may come before.
+async fn whole(raw: &mut Raw) -> Value {
+    loop {
+        let (opcode, payload) = raw.frame().await.expect("the socket stays");
+        if opcode != TEXT {
+            continue;
+        }
+        let frame: Value = serde_json::from_slice(&payload).expect("frames are JSON");
+        if frame["type"] == "user:presence" {
+            assert!(frame["data"]["state"].is_array(), "it was not lost: {frame}");
+            return frame["data"].clone();
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! A client that writes whatever bytes it likes: for what no library would send.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -168,6 +168,12 @@ impl Raw {
             }
         }
         String::from_utf8(head).expect("a head is text")
+    }
+
+    /// Reads a little of what has come, if anything has.
+    pub async fn sip(&mut self) {
+        let mut piece = [0; 4_096];
+        let _ = timeout(Duration::from_millis(1), self.stream.read(&mut piece)).await;
     }
 
     /// Reads all that comes until the connection ends.
