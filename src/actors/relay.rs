@@ -149,6 +149,10 @@ impl Relay {
                 self.texts.insert(writing);
                 self.look_within(TEXT_EVERY);
             }
+            Item::Lost => {
+                let everyone: Vec<_> = self.placed.keys().chain(self.apart.members.keys()).copied().collect();
+                everyone.into_iter().for_each(|id| self.lag(id));
+            }
             Item::Head(_) | Item::Batch(_) | Item::Signal(_) | Item::Greet(..) => {}
         }
     }

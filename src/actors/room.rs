@@ -43,6 +43,8 @@ pub(super) enum Item {
     Head(u64),
     /// Something ephemeral happened.
     Signal(Arc<Signal>),
+    /// Signals came faster than the relay, and some are lost.
+    Lost,
     /// Some members are told who is here; one for each time that somebody asks for it.
     Greet(Vec<ClientId>, Time, Arc<Signal>),
     /// Somebody begins to listen, who knows that the log is, or was, this long.
@@ -66,6 +68,8 @@ struct Mailbox {
     items: VecDeque<Item>,
     batches: usize,
     signals: usize,
+    /// Signals were lost since the relay last looked.
+    lost: bool,
     members: usize,
     used: Instant,
     /// Nobody takes from it any more.
@@ -79,6 +83,7 @@ pub(super) fn open(workspace: WorkspaceId, texts: Arc<Texts>, greeter: Arc<Greet
         items: VecDeque::new(),
         batches: 0,
         signals: 0,
+        lost: false,
         members: 0,
         used: Instant::now(),
         closed: false,
@@ -121,7 +126,11 @@ impl Room {
                     mailbox.items.push_back(Item::Head(end));
                 }
             }
-            Item::Signal(_) if mailbox.signals >= SIGNALS_MAX => {}
+            Item::Signal(_) if mailbox.signals >= SIGNALS_MAX => {
+                if !std::mem::replace(&mut mailbox.lost, true) {
+                    mailbox.items.push_back(Item::Lost);
+                }
+            }
             _ => {
                 mailbox.batches += usize::from(matches!(item, Item::Batch(_)));
                 mailbox.signals += usize::from(matches!(item, Item::Signal(_)));
@@ -144,7 +153,7 @@ impl Room {
             {
                 let mut mailbox = self.lock();
                 if !mailbox.items.is_empty() {
-                    (mailbox.batches, mailbox.signals) = (0, 0);
+                    (mailbox.batches, mailbox.signals, mailbox.lost) = (0, 0, false);
                     return std::mem::take(&mut mailbox.items);
                 }
             }
