@@ -124,9 +124,10 @@ impl Actor for Client {
         message: ClientMessage,
         Awake { handle, state: state_of }: &mut Awake,
     ) -> Result<(), ActorProcessingErr> {
-        // Who has read the log, and knows who is here, has nothing more to do; after other messages more may come soon.
-        use ClientMessage::{Behind, Greet, Replay, Sleep};
-        let rests = matches!(message, Behind(..) | Greet(..) | Replay(..) | Sleep);
+        // Who listens, has read the log and knows who is here has nothing more to do; after other messages more may come.
+        use ClientMessage::{Behind, Greet, Replay, Sleep, Subscribe};
+        let subscribes = matches!(message, Subscribe(..));
+        let rests = subscribes || matches!(message, Behind(..) | Greet(..) | Replay(..) | Sleep);
         if !matches!(message, ClientMessage::Sleep) {
             handle.heard();
         }
@@ -137,6 +138,10 @@ impl Actor for Client {
             // It ends: a door hears that from the end of its state, which must not fall asleep.
             *state_of = None;
             return Ok(());
+        }
+        if subscribes {
+            // What the relay has to say to that comes first.
+            tokio::task::yield_now().await;
         }
         if rests && handle.fall_asleep(state_of) {
             myself.stop(None);

@@ -209,8 +209,9 @@ async fn who_had_to_read_on_in_the_log_is_told_anew_who_is_here() {
     lab.node.node.stop().await;
 }
 
-/// Signals that are too many for the buffers of a connection.
-const MANY: usize = 20_000;
+/// Messages of 20 kB that nearly fill the buffers of a connection, and signals that are too many for the rest.
+const MESSAGES: usize = 110;
+const SIGNALS: usize = 8_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_lost_signals_while_it_did_not_read_is_told_anew_who_is_here_and_be_it_nobody() {
@@ -226,10 +227,20 @@ async fn who_lost_signals_while_it_did_not_read_is_told_anew_who_is_here_and_be_
     let first = whole(&mut slow).await;
     assert_eq!((&first["total"], &first["state"][0]["who"]), (&json!(1), &json!(lab.ada())));
 
+    let room = json!({"type": "channel", "title": "Hall"});
+    let room = id(&lab.ada.post(&format!("/workspaces/{}/conversations", lab.workspace), room).await);
+    let words = json!({"parts": [{"type": "text", "text": "x".repeat(20_000)}]});
+    for _ in 0..MESSAGES {
+        lab.ada.post(&format!("/conversations/{room}/messages"), words.clone()).await;
+    }
     let topic = format!("workspace:{}", lab.workspace);
     let typing = json!({"t": "typing", "workspace": lab.workspace, "topic": topic, "on": true});
-    for _ in 0..MANY {
+    for nth in 1..=SIGNALS {
         here.send(typing.clone()).await;
+        if nth % 1_000 == 0 {
+            // It takes a little, now and then, and is not cut.
+            slow.frame().await.expect("the socket stays");
+        }
     }
     lab.say(&mut here, "offline").await;
     assert_eq!(whole(&mut slow).await, json!({"state": [], "total": 0}));
