@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{
     node::TestNode,
     person::{Person, id},
-    raw::{Frame, Raw, TEXT},
+    raw::{Frame, Raw},
     socket::Socket,
 };
 
@@ -239,7 +239,7 @@ async fn who_lost_signals_while_it_did_not_read_is_told_anew_who_is_here_and_be_
         here.send(typing.clone()).await;
         if nth % 1_000 == 0 {
             // It takes a little, now and then, and is not cut.
-            slow.frame().await.expect("the socket stays");
+            slow.said().await.expect("the socket stays");
         }
     }
     lab.say(&mut here, "offline").await;
@@ -250,10 +250,7 @@ async fn who_lost_signals_while_it_did_not_read_is_told_anew_who_is_here_and_be_
 /// Reads until it is told in whole who is here; nothing else of presence may come before.
 async fn whole(raw: &mut Raw) -> Value {
     loop {
-        let (opcode, payload) = raw.frame().await.expect("the socket stays");
-        if opcode != TEXT {
-            continue;
-        }
+        let (_, payload) = raw.said().await.expect("the socket stays");
         let frame: Value = serde_json::from_slice(&payload).expect("frames are JSON");
         if frame["type"] == "user:presence" {
             assert!(frame["data"]["state"].is_array(), "it was not lost: {frame}");

@@ -186,7 +186,7 @@ async fn a_conversation_that_breaks_off_at_any_byte_leaves_nothing_behind() {
         raw.write(whole).await.expect("the node reads");
         assert!(raw.head().await.contains(protocol));
         for _ in ["welcome", "ok"] {
-            assert_eq!(raw.frame().await.expect("a frame comes").0, opcode);
+            assert_eq!(raw.said().await.expect("a frame comes").0, opcode);
         }
         target.alive().await;
     }

@@ -204,6 +204,16 @@ impl Raw {
         .expect("a frame comes in time")
     }
 
+    /// Reads a frame that is no ping: those come when they like.
+    pub async fn said(&mut self) -> io::Result<(u8, Vec<u8>)> {
+        loop {
+            let (opcode, payload) = self.frame().await?;
+            if opcode != PING {
+                return Ok((opcode, payload));
+            }
+        }
+    }
+
     /// Reads on until the socket ends.
     pub async fn end(&mut self) -> End {
         loop {
