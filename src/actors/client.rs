@@ -311,6 +311,7 @@ impl ClientState {
             cursor_told: Instant::now(),
             missed: vec![],
             lost: false,
+            greeted: None,
         };
         self.context.feed.join(workspace, member, known);
     }

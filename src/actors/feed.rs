@@ -28,7 +28,7 @@ use super::{
     greeting::Greeter,
     knowledge::Knowledge,
     member::{Joining, Member},
-    presence::Presence,
+    presence::{self, Presence},
     room::{self, Item, Room},
     texts::{Texts, Writing},
 };
@@ -211,6 +211,11 @@ impl Signal {
     /// Tells whether it is known what its topic belongs to, so that rights alone say who may see it.
     pub fn is_placed(&self) -> bool {
         !self.refs.is_empty() || matches!(self.topic, Subject::Workspace(_) | Subject::Agent(_))
+    }
+
+    /// Tells whether it says how somebody is: what that was is told anew to whoever has lost it.
+    pub fn is_presence(&self) -> bool {
+        self.kind == presence::SIGNAL
     }
 
     /// Tells whether a principal may see it, and a topic filter lets it through.

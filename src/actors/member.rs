@@ -83,8 +83,10 @@ pub(super) struct Member {
     pub cursor_told: Instant,
     /// Running texts of which it has missed something.
     pub missed: Vec<Writing>,
-    /// It has lost signals while it was behind.
+    /// It has lost who is how while it was behind.
     pub lost: bool,
+    /// When it was last told who is here.
+    pub greeted: Option<Instant>,
 }
 
 impl Member {
@@ -140,7 +142,7 @@ impl Member {
     pub fn take(&mut self, shared: &Shared) -> Fate {
         let Some(outlet) = self.ear.socket() else { return Fate::Gone };
         let loses = shared.has_signals && outlet.is_behind();
-        self.lost |= loses;
+        self.lost |= loses && shared.has_presence;
         let frames = if loses { &shared.events } else { &shared.all };
         if frames.is_empty() {
             return Fate::Stays;
@@ -152,7 +154,7 @@ impl Member {
     pub fn hear(&mut self, signal: &Arc<Signal>) {
         let Some(outlet) = self.ear.socket().filter(|_| signal.concerns(self.who, &self.topics)) else { return };
         if outlet.is_behind() {
-            self.lost = true;
+            self.lost |= signal.is_presence();
             return;
         }
         match self.sees(signal) {
@@ -187,7 +189,8 @@ impl Member {
 
     /// Tells it who is here, also where other signals would be lost: it makes up for those. Without room for it, its
     /// actor does that as soon as there is.
-    pub fn be_greeted(&self, signal: &Arc<Signal>, time: Time) {
+    pub fn be_greeted(&mut self, signal: &Arc<Signal>, time: Time) {
+        self.greeted = Some(Instant::now());
         let Some(outlet) = self.ear.socket().filter(|_| signal.concerns(self.who, &self.topics)) else { return };
         match self.sees(signal) {
             Some(true) => {
@@ -258,9 +261,9 @@ impl Drop for Group {
 impl Group {
     /// Puts together what all of them hear.
     pub fn shared(&mut self, topics: &Topics, run: &[Piece], cursor: Option<Told>) -> Shared {
-        let nothing = || Shared { all: Bytes::new(), events: Bytes::new(), has_signals: false };
+        let nothing = || Shared { all: Bytes::new(), events: Bytes::new(), has_signals: false, has_presence: false };
         let Some(outlet) = self.members.values().find_map(|member| member.ear.socket()) else { return nothing() };
-        let (mut all, mut events) = (vec![], vec![]);
+        let (mut all, mut events, mut has_presence) = (vec![], vec![], false);
         for piece in run {
             match piece {
                 Piece::Event(event) if event.matches(topics) => {
@@ -269,6 +272,7 @@ impl Group {
                     events.push(frame);
                 }
                 Piece::Signal(signal) if topics.let_through(&signal.topic) => {
+                    has_presence |= signal.is_presence();
                     all.push(outlet.frame(&Told::Signal(signal.clone())));
                 }
                 Piece::Event(_) | Piece::Signal(_) => {}
@@ -288,7 +292,7 @@ impl Group {
         let has_signals = all.len() > events.len();
         let all = together(&all);
         let events = if has_signals { together(&events) } else { all.clone() };
-        Shared { all, events, has_signals }
+        Shared { all, events, has_signals, has_presence }
     }
 }
 
@@ -298,6 +302,7 @@ pub(super) struct Shared {
     /// The same without signals, for whoever is behind.
     events: Bytes,
     has_signals: bool,
+    has_presence: bool,
 }
 
 impl Shared {

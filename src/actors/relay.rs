@@ -52,7 +52,7 @@ pub(super) struct Relay {
     /// Those who are to be told who is here, and those who are to be told again.
     newcomers: Vec<ClientId>,
     returning: Vec<ClientId>,
-    /// Those who have lost signals.
+    /// Those who have lost who is how.
     lagging: HashSet<ClientId>,
     /// Running texts of which there is more to tell.
     texts: HashSet<Writing>,

@@ -43,7 +43,7 @@ pub(super) enum Item {
     Head(u64),
     /// Something ephemeral happened.
     Signal(Arc<Signal>),
-    /// Signals came faster than the relay, and some are lost.
+    /// Signals came faster than the relay, and some that say how somebody is are lost.
     Lost,
     /// Some members are told who is here; one for each time that somebody asks for it.
     Greet(Vec<ClientId>, Time, Arc<Signal>),
@@ -68,7 +68,7 @@ struct Mailbox {
     items: VecDeque<Item>,
     batches: usize,
     signals: usize,
-    /// Signals were lost since the relay last looked.
+    /// Presence was lost since the relay last looked.
     lost: bool,
     members: usize,
     used: Instant,
@@ -126,8 +126,8 @@ impl Room {
                     mailbox.items.push_back(Item::Head(end));
                 }
             }
-            Item::Signal(_) if mailbox.signals >= SIGNALS_MAX => {
-                if !std::mem::replace(&mut mailbox.lost, true) {
+            Item::Signal(signal) if mailbox.signals >= SIGNALS_MAX => {
+                if signal.is_presence() && !std::mem::replace(&mut mailbox.lost, true) {
                     mailbox.items.push_back(Item::Lost);
                 }
             }

@@ -17,6 +17,8 @@ use super::Relay;
 
 /// How often it is looked whether somebody takes again what it lost.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
+/// Nobody is told again who is here sooner: all of it may be what makes a slow reader lose the next change.
+const GREETED_FOR: Duration = Duration::from_secs(10);
 
 impl Relay {
     /// Tells a member who is here, and what is being written; also who heard live before may have missed something.
@@ -63,19 +65,19 @@ impl Relay {
         }
     }
 
-    /// Notes that a member has lost signals.
+    /// Notes that a member has lost who is how.
     pub(super) fn lag(&mut self, id: ClientId) {
         if self.lagging.insert(id) {
             self.look_within(LOOK_EVERY);
         }
     }
 
-    /// Has those told anew who is here who have lost signals and take them again.
+    /// Has those told anew who is here who have lost some of it and take signals again.
     pub(super) fn look_after(&mut self) {
         let workspace = self.workspace;
         for id in std::mem::take(&mut self.lagging) {
             let Some(member) = self.find(id) else { continue };
-            if member.is_behind() {
+            if member.is_behind() || member.greeted.is_some_and(|at| at.elapsed() < GREETED_FOR) {
                 self.lag(id);
                 continue;
             }
