@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::{sync::Notify, task::spawn_local};
 
 use crate::{
+    pace::Schedule,
     peers::{Kind, Peer},
     process::Cpu,
     socket::{Mouth, Socket},
@@ -133,27 +134,20 @@ async fn speak(peer: &Peer, fan: Fan, heard: &Heard, mouths: &[Vec<Mouth>], run_
         (0..fan.rooms).map(|room| peer.said(topic(fan, room), fan.durable)).collect::<Result<_>>()?;
     while begun.elapsed() < run_for {
         let due = match fan.pace {
-            Pace::InFlight(most) => heard.count.get() / fan.members as u64 + most as u64,
-            Pace::PerSecond(rate) => (begun.elapsed().as_secs_f64() * rate as f64) as u64,
-        };
-        while said < due {
-            let (room, speaker) = (said as usize % mouths.len(), said as usize / mouths.len());
-            heard.said_at.borrow_mut().push(Instant::now());
-            mouths[room][speaker % mouths[room].len()].say(&texts[room]).await?;
-            said += 1;
-        }
-        match fan.pace {
-            Pace::InFlight(_) => {
-                let progress = tokio::time::timeout(PATIENCE, heard.progress.notified()).await;
-                ensure!(
-                    progress.is_ok(),
-                    "{} of {} deliveries, and no more",
-                    heard.count.get(),
-                    said * fan.members as u64
-                );
+            Pace::PerSecond(rate) => Schedule::new(begun, rate).until(said).await,
+            Pace::InFlight(most) => {
+                while said >= heard.count.get() / fan.members as u64 + most as u64 {
+                    let progress = tokio::time::timeout(PATIENCE, heard.progress.notified()).await;
+                    let count = heard.count.get();
+                    ensure!(progress.is_ok(), "{count} of {} deliveries, and no more", said * fan.members as u64);
+                }
+                Instant::now()
             }
-            Pace::PerSecond(_) => tokio::time::sleep(Duration::from_millis(1)).await,
-        }
+        };
+        let (room, speaker) = (said as usize % mouths.len(), said as usize / mouths.len());
+        heard.said_at.borrow_mut().push(due);
+        mouths[room][speaker % mouths[room].len()].say(&texts[room]).await?;
+        said += 1;
     }
     Ok(said)
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::task::{JoinSet, spawn_local};
 
 use crate::{
+    pace::Schedule,
     peers::{Kind, Peer},
     socket::Socket,
     world::ROOMS,
@@ -103,12 +104,10 @@ pub async fn stalled(peer: &Peer, stall: bool, run_for: Duration) -> Result<Valu
     let (mut said, mut most) = (0, memory);
     let padding = "x".repeat(4_000);
     while begun.elapsed() < run_for {
-        while said < (begun.elapsed().as_secs_f64() * PER_SECOND as f64) as usize {
-            said_at.borrow_mut().insert(said, Instant::now());
-            mouth.say(&world.post(said as u64, 0, &format!("nth={said} {padding}"))).await?;
-            said += 1;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        let due = Schedule::new(begun, PER_SECOND).until(said as u64).await;
+        said_at.borrow_mut().insert(said, due);
+        mouth.say(&world.post(said as u64, 0, &format!("nth={said} {padding}"))).await?;
+        said += 1;
         most = most.max(peer.process.resident_bytes());
         if stall && cut.get().is_none() && cut_off(peer.port).await? >= STALLED as f64 {
             cut.set(Some(begun.elapsed().as_secs_f64()));
@@ -256,23 +255,21 @@ pub async fn soak(peer: &Peer, run_for: Duration, per_second: usize) -> Result<V
     let (memory, cpu, begun) = (peer.process.resident_bytes(), peer.process.cpu(), Instant::now());
     let (mut done, mut dice, mut half) = (0_u64, 0x9e37_79b9_7f4a_7c15_u64, None);
     while begun.elapsed() < run_for {
-        while done < (begun.elapsed().as_secs_f64() * per_second as f64) as u64 {
-            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let roll = (dice >> 33) as usize;
-            let mouth = &mouths[roll % mouths.len()];
-            let (room, cards) = (roll % (ROOMS + 1), world.cards.len());
-            let frame = match roll % 10 {
-                0..=5 => world.typing(room),
-                6..=8 => world.post(done, room, "a message of the length that most have, which is not much"),
-                _ => world.shift(done, roll % cards, (roll + 1) % cards),
-            };
-            if roll % 10 > 5 {
-                asked.borrow_mut().insert(done, Instant::now());
-            }
-            mouth.say(&frame).await?;
-            done += 1;
+        let due = Schedule::new(begun, per_second).until(done).await;
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let roll = (dice >> 33) as usize;
+        let mouth = &mouths[roll % mouths.len()];
+        let (room, cards) = (roll % (ROOMS + 1), world.cards.len());
+        let frame = match roll % 10 {
+            0..=5 => world.typing(room),
+            6..=8 => world.post(done, room, "a message of the length that most have, which is not much"),
+            _ => world.shift(done, roll % cards, (roll + 1) % cards),
+        };
+        if roll % 10 > 5 {
+            asked.borrow_mut().insert(done, due);
         }
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        mouth.say(&frame).await?;
+        done += 1;
         if half.is_none() && begun.elapsed() > run_for / 2 {
             half = Some(peer.process.resident_bytes());
         }

@@ -9,6 +9,7 @@
 mod fan;
 mod floor;
 mod link;
+mod pace;
 mod peers;
 mod process;
 mod socket;
