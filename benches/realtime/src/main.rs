@@ -23,16 +23,17 @@ use serde_json::Value;
 use fan::{Fan, Pace};
 use peers::{Kind, Peer};
 
-const FANS: [Fan; 6] = [
+const FANS: [Fan; 7] = [
     Fan { name: "fan1", rooms: 1, members: 1_000, pace: Pace::InFlight(1), durable: false },
     Fan { name: "fan4", rooms: 1, members: 1_000, pace: Pace::InFlight(4), durable: false },
     Fan { name: "chat", rooms: 100, members: 10, pace: Pace::PerSecond(2_000), durable: false },
     Fan { name: "durable1", rooms: 1, members: 1_000, pace: Pace::InFlight(1), durable: true },
     Fan { name: "durable4", rooms: 1, members: 1_000, pace: Pace::InFlight(4), durable: true },
+    Fan { name: "paced", rooms: 1, members: 1_000, pace: Pace::PerSecond(10), durable: false },
     Fan { name: "latency", rooms: 1, members: 1_000, pace: Pace::PerSecond(10), durable: true },
 ];
 /// All but the long one.
-const SCENARIOS: &str = "idle,fan1,fan4,chat,durable1,durable4,latency,stalled,resume";
+const SCENARIOS: &str = "idle,fan1,fan4,chat,durable1,durable4,paced,latency,stalled,resume";
 
 fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
