@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 
 use crate::support::{
-    node::TestNode,
-    person::{Person, id},
+    node::{TestNode, TestProcess},
+    person::{PATIENCE, Person, id},
     socket::Socket,
+    talk::{head, offset, people, read_to, say_many},
 };
 
 /// Posts so many messages of so many characters.
@@ -103,4 +104,50 @@ async fn a_long_absence_is_read_in_pieces_of_bounded_weight_and_misses_nothing()
         assert_eq!(offsets, (1..=whole.len() as u64).collect::<Vec<_>>());
     }
     node.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_stops_reading_is_cut_disturbs_nobody_and_resumes_exactly() {
+    // Another process, whose count is of this test's sockets only.
+    let node = TestProcess::with(&[("LINK_RATE_READS", "0"), ("LINK_RATE_WRITES", "0")]).await;
+    let (ada, ben, workspace, room) = people(&node.url).await;
+    let too_slow = async || {
+        let metrics = ada.http.get(format!("{}/metrics", node.url)).send().await.unwrap().text().await.unwrap();
+        let line = metrics.lines().find(|line| line.starts_with("link_clients_too_slow_total"));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or_default()
+    };
+    let mut slow = Socket::subscribed(&ben, &workspace, Some(0)).await;
+    let mut quick = Socket::subscribed(&ada, &workspace, Some(0)).await;
+    let reading = tokio::spawn(async move {
+        let mut seen = vec![];
+        while seen.len() < 405 {
+            seen.push(offset(&quick.until("event").await));
+        }
+        seen
+    });
+    // More than the buffers between the two take.
+    let (count, words) = (402, "x".repeat(60_000));
+    say_many(&ada, &room, count, &words).await;
+    let last = head(&ada, &workspace).await;
+    assert_eq!(last, 405);
+    let seen = tokio::time::timeout(PATIENCE, reading).await.expect("the quick one is not held up").unwrap();
+    assert_eq!(seen, (1..=last).collect::<Vec<_>>());
+    let begun = tokio::time::Instant::now();
+    while too_slow().await == 0 {
+        assert!(begun.elapsed() < PATIENCE, "the slow one was never cut");
+        ada.get("/auth/me").await;
+    }
+    let mut seen = vec![];
+    let code = loop {
+        match slow.next_or_code().await {
+            Ok(frame) if frame["t"] == "event" => seen.push(offset(&frame)),
+            Ok(_) => {}
+            Err(code) => break code,
+        }
+    };
+    assert!(code.is_none_or(|code| code == 4008), "{code:?}");
+    assert!(seen.len() < 405, "it was cut");
+    let mut again = Socket::subscribed(&ben, &workspace, Some(seen.last().copied().unwrap_or(0))).await;
+    seen.extend(read_to(&mut again, last).await);
+    assert_eq!(seen, (1..=last).collect::<Vec<_>>());
 }

@@ -1,13 +1,14 @@
 //! Subscriptions: every event that is for you, once, in order, whatever happens to the connection.
 
-use futures::{StreamExt, future::join_all, stream};
+use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    node::{TestNode, TestProcess},
-    person::{PATIENCE, Person, id},
+    node::TestNode,
+    person::{Person, id},
     socket::Socket,
+    talk::{self, head, offset, people, read_to, say, say_many},
 };
 
 const NOBODY: &str = "0190f3c2-7b1e-7000-8000-00000000dead";
@@ -24,48 +25,6 @@ async fn lab() -> Lab {
     let node = TestNode::start().await;
     let (ada, ben, workspace, room) = people(&node.url).await;
     Lab { node, ada, ben, workspace, room }
-}
-
-/// Two members of a workspace, and a conversation there.
-async fn people(url: &str) -> (Person, Person, String, String) {
-    let (ada, ben) = (Person::register(url, "Ada").await, Person::register(url, "Ben").await);
-    let workspace = ada.workspace("Lab").await;
-    ada.invite(&workspace, &ben, "member").await;
-    let room = room(&ada, &workspace).await;
-    (ada, ben, workspace, room)
-}
-
-async fn room(person: &Person, workspace: &str) -> String {
-    id(&person.post(&format!("/workspaces/{workspace}/conversations"), json!({"type": "channel"})).await)
-}
-
-async fn say(person: &Person, room: &str, words: &str) -> Value {
-    let parts = json!({"parts": [{"type": "text", "text": words}]});
-    person.post(&format!("/conversations/{room}/messages"), parts).await
-}
-
-/// Says many things, some at a time.
-async fn say_many(person: &Person, room: &str, count: usize, words: &str) {
-    let said = stream::iter(0..count).map(|_| say(person, room, words)).buffer_unordered(16).count().await;
-    assert_eq!(said, count);
-}
-
-fn offset(event: &Value) -> u64 {
-    event["offset"].as_u64().expect("an event has an offset")
-}
-
-/// Reads events up to an offset, and returns their offsets.
-async fn read_to(socket: &mut Socket, last: u64) -> Vec<u64> {
-    let mut seen = vec![];
-    while seen.last().is_none_or(|seen| *seen < last) {
-        seen.push(offset(&socket.until("event").await));
-    }
-    seen
-}
-
-async fn head(person: &Person, workspace: &str) -> u64 {
-    let page = person.get(&format!("/workspaces/{workspace}/events?limit=1")).await;
-    page["head"].as_u64().expect("there is a head")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +90,7 @@ async fn everyone_sees_the_same_order_while_many_write() {
         assert_eq!(socket.next().await, json!({"t": "caught_up", "workspace": workspace, "offset": begin}));
         sockets.push(socket);
     }
-    let rooms = [room.clone(), self::room(&ada, &workspace).await];
+    let rooms = [room.clone(), talk::room(&ada, &workspace).await];
     join_all([(&ada, 0), (&ben, 0), (&ada, 1), (&ben, 1)].map(|(who, at)| say_many(who, &rooms[at], 40, "hello")))
         .await;
     let last = head(&ada, &workspace).await;
@@ -291,63 +250,12 @@ async fn a_direct_conversation_is_silent_for_a_third_member() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_stops_reading_is_cut_disturbs_nobody_and_resumes_exactly() {
-    // Another process, whose count is of this test's sockets only.
-    let node = TestProcess::with(&[("LINK_RATE_READS", "0"), ("LINK_RATE_WRITES", "0")]).await;
-    let (ada, ben, workspace, room) = people(&node.url).await;
-    let too_slow = async || {
-        let metrics = ada.http.get(format!("{}/metrics", node.url)).send().await.unwrap().text().await.unwrap();
-        let line = metrics.lines().find(|line| line.starts_with("link_clients_too_slow_total"));
-        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or_default()
-    };
-    let mut slow = Socket::subscribed(&ben, &workspace, Some(0)).await;
-    let mut quick = Socket::subscribed(&ada, &workspace, Some(0)).await;
-    let reading = tokio::spawn(async move {
-        let mut seen = vec![];
-        while seen.len() < 405 {
-            seen.push(offset(&quick.until("event").await));
-        }
-        seen
-    });
-    // More than the buffers between the two take.
-    let (count, words) = (402, "x".repeat(60_000));
-    say_many(&ada, &room, count, &words).await;
-    let last = head(&ada, &workspace).await;
-    assert_eq!(last, 405);
-    let seen = tokio::time::timeout(PATIENCE, reading).await.expect("the quick one is not held up").unwrap();
-    assert_eq!(seen, (1..=last).collect::<Vec<_>>());
-    let begun = tokio::time::Instant::now();
-    while too_slow().await == 0 {
-        assert!(begun.elapsed() < PATIENCE, "the slow one was never cut");
-        lives(&ada).await;
-    }
-    let mut seen = vec![];
-    let code = loop {
-        match slow.next_or_code().await {
-            Ok(frame) if frame["t"] == "event" => seen.push(offset(&frame)),
-            Ok(_) => {}
-            Err(code) => break code,
-        }
-    };
-    assert!(code.is_none_or(|code| code == 4008), "{code:?}");
-    assert!(seen.len() < 405, "it was cut");
-    let mut again = Socket::subscribed(&ben, &workspace, Some(seen.last().copied().unwrap_or(0))).await;
-    seen.extend(read_to(&mut again, last).await);
-    assert_eq!(seen, (1..=last).collect::<Vec<_>>());
-}
-
-/// Asks for something small and waits for it.
-async fn lives(person: &Person) {
-    person.get("/auth/me").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn two_long_replays_and_a_live_stream_at_once_all_arrive() {
     let Lab { node, ada, workspace, room, .. } = lab().await;
     let second = ada.workspace("Second").await;
-    let second_room = self::room(&ada, &second).await;
+    let second_room = talk::room(&ada, &second).await;
     let busy = ada.workspace("Busy").await;
-    let busy_room = self::room(&ada, &busy).await;
+    let busy_room = talk::room(&ada, &busy).await;
     join_all([say_many(&ada, &room, 2_000, "one"), say_many(&ada, &second_room, 2_000, "two")]).await;
     let mut socket = Socket::hello(&ada).await;
     // All at once, and nothing is read before all is asked for.

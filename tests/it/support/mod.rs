@@ -16,6 +16,7 @@ pub mod real_penguin;
 pub mod runs;
 pub mod shape;
 pub mod socket;
+pub mod talk;
 pub mod team;
 pub mod terminal;
 pub mod trpc;
